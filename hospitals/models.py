@@ -1,0 +1,228 @@
+"""Members of the province: who they are, where their archive answers, who works there."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Region(models.Model):
+    """An administrative region (行政区划), by its 6-digit code (GB/T 2260)."""
+
+    code = models.CharField(
+        max_length=6, unique=True, validators=[RegexValidator(r"^\d{6}$", _("Six digits."))]
+    )
+    name = models.CharField(max_length=100)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+
+    class Meta:
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(code__regex=r"^\d{6}$"), name="region_code_is_six_digits"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.code})"
+
+
+class Consortium(models.Model):
+    """A tight medical consortium (医联体): its institutions agreed to see each other's examinations."""
+
+    code = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=200)
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="consortia")
+
+    class Meta:
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Institution(models.Model):
+    """A hospital or clinic that holds examinations."""
+
+    class Level(models.TextChoices):
+        TERTIARY = "tertiary", _("Tertiary (三级)")
+        SECONDARY = "secondary", _("Secondary (二级)")
+        PRIMARY = "primary", _("Primary (一级)")
+        UNGRADED = "ungraded", _("Ungraded (未定级)")
+
+    class Kind(models.TextChoices):
+        GENERAL = "general", _("General hospital")
+        SPECIALISED = "specialised", _("Specialised hospital")
+        TCM = "tcm", _("Hospital of traditional Chinese medicine")
+        MATERNAL = "maternal", _("Maternal and child hospital")
+        COMMUNITY = "community", _("Community or township centre")
+        IMAGING = "imaging", _("Imaging centre")
+
+    class State(models.TextChoices):
+        ONBOARDING = "onboarding", _("Onboarding")
+        ACTIVE = "active", _("Active")
+        SUSPENDED = "suspended", _("Suspended")
+        LEFT = "left", _("Left")
+
+    code = models.SlugField(max_length=64, unique=True)
+    credit_code = models.CharField(  # 统一社会信用代码, policy P2
+        max_length=18, blank=True, default="", verbose_name=_("Unified social credit code")
+    )
+    name = models.CharField(max_length=200)
+    level = models.CharField(max_length=16, choices=Level, default=Level.UNGRADED)
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.GENERAL)
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="institutions")
+    consortium = models.ForeignKey(
+        Consortium, null=True, blank=True, on_delete=models.PROTECT, related_name="institutions"
+    )
+    state = models.CharField(max_length=16, choices=State, default=State.ONBOARDING)
+    state_reason = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["code"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["credit_code"],
+                condition=~Q(credit_code=""),
+                name="institution_credit_code_is_one_institutions",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.code})"
+
+
+class Endpoint(models.Model):
+    """Where an institution's archive answers, and how gently it wants to be asked."""
+
+    class Kind(models.TextChoices):
+        DICOMWEB = "dicomweb", "DICOMweb"
+        FOLDER = "folder", _("Folder")
+
+    class Auth(models.TextChoices):
+        NONE = "none", _("None")
+        BASIC = "basic", _("Basic")
+        BEARER = "bearer", _("Bearer token")
+        OAUTH2 = "oauth2", _("OAuth2 client credentials")
+        CERTIFICATE = "certificate", _("Client certificate")
+
+    institution = models.OneToOneField(
+        Institution, on_delete=models.PROTECT, related_name="endpoint"
+    )
+    kind = models.CharField(max_length=16, choices=Kind)
+    base_url = models.CharField(max_length=500, blank=True, default="")
+    folder = models.CharField(max_length=500, blank=True, default="")
+    auth = models.CharField(max_length=16, choices=Auth, default=Auth.NONE)
+    # What the kind of auth needs (user and password; token; token URL, client, secret; certificate and key),
+    # as JSON, encrypted (common.privacy). Never shown again.
+    secret = models.BinaryField(null=True, editable=False)
+    concurrency = models.PositiveSmallIntegerField(default=4, validators=[MinValueValidator(1)])
+    bandwidth_bytes_per_s = models.PositiveBigIntegerField(null=True, blank=True)
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    connect_timeout_s = models.FloatField(default=10, validators=[MinValueValidator(0.1)])
+    read_timeout_s = models.FloatField(default=60, validators=[MinValueValidator(0.1)])
+    # DICOM defined term or Python codec name used where a file declares no character set.
+    character_set = models.CharField(max_length=32, blank=True, default="")
+    # Circuit: after repeated failures nothing is asked until this instant; others are unaffected.
+    failures = models.PositiveIntegerField(default=0)
+    open_until = models.DateTimeField(null=True, blank=True)
+    last_error_code = models.CharField(max_length=64, blank=True, default="")
+    last_error_text = models.CharField(max_length=500, blank=True, default="")
+    last_error_at = models.DateTimeField(null=True, blank=True)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind="dicomweb", folder="") & ~Q(base_url="")
+                | Q(kind="folder", base_url="") & ~Q(folder=""),
+                name="endpoint_has_the_address_of_its_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(concurrency__gte=1), name="endpoint_concurrency_is_at_least_one"
+            ),
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False) & ~Q(quiet_from=F("quiet_until")),
+                name="endpoint_quiet_hours_are_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.base_url or self.folder
+
+
+class Probe(models.Model):
+    """What an endpoint was seen to be able to do, once; the newest is the one in use."""
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="probes")
+    at = models.DateTimeField(auto_now_add=True)
+    reachable = models.BooleanField()
+    # Field names as in hospitals.domain.abilities.Abilities; the puller reads them through selectors.
+    abilities = models.JSONField(default=dict)
+    error_code = models.CharField(max_length=64, blank=True, default="")
+    error_text = models.CharField(max_length=500, blank=True, default="")
+    duration_ms = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        indexes = [models.Index(fields=["endpoint", "-at"], name="probe_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.at:%Y-%m-%d %H:%M}"
+
+
+class Membership(models.Model):
+    """Who works where, as what, from when to when. An empty institution means the whole province."""
+
+    class Role(models.TextChoices):
+        COMMISSION = "commission", _("Commission administrator")
+        INSTITUTION_ADMIN = "institution_admin", _("Institution administrator")
+        RADIOLOGIST = "radiologist", _("Radiologist")
+        CLINICIAN = "clinician", _("Clinician")
+        INTEGRATOR = "integrator", _("Integrator (system)")
+        AUDITOR = "auditor", _("Insurance auditor")
+        OPERATOR = "operator", _("Operator")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships"
+    )
+    institution = models.ForeignKey(
+        Institution, null=True, blank=True, on_delete=models.PROTECT, related_name="memberships"
+    )
+    role = models.CharField(max_length=32, choices=Role)
+    valid_from = models.DateField()
+    valid_until = models.DateField(null=True, blank=True)  # exclusive
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "institution", "role", "valid_from"],
+                nulls_distinct=False,
+                name="membership_once_per_user_institution_role_and_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")),
+                name="membership_ends_after_it_starts",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    role__in=["commission", "auditor", "operator"], institution__isnull=True
+                )
+                | Q(
+                    role__in=["institution_admin", "radiologist", "clinician", "integrator"],
+                    institution__isnull=False,
+                ),
+                name="membership_role_has_its_scope",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.role}"

@@ -1,0 +1,1 @@
+"""Infrastructure that knows none of the modules above it."""

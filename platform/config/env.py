@@ -1,0 +1,241 @@
+"""The environment, read once into frozen dataclasses.
+
+Every variable may be given as ``NAME`` or, for secrets, as ``NAME_FILE`` (a path whose content is the value).
+All missing and malformed variables are reported together, by name, before anything starts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+T = TypeVar("T")
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class BadEnvironment(SystemExit):
+    """One or more settings are missing or malformed; the text names each and says what is expected."""
+
+
+@dataclass(frozen=True)
+class DatabaseURL:
+    """``postgres://USER:PASSWORD@HOST:PORT/NAME``."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the process was told, checked."""
+
+    debug: bool
+    demo: bool
+    secret_key: str
+    field_keys: tuple[str, ...]
+    lookup_key: str
+    allowed_hosts: tuple[str, ...]
+    trusted_origins: tuple[str, ...]
+    behind_tls: bool
+    database: DatabaseURL
+    redis_url: str
+    object_store_url: str
+    data_dir: Path
+    log_format: str
+    log_level: str
+    hospital_networks: tuple[IPNetwork, ...]
+    allow_loopback_hospitals: bool
+    cache_bytes: int
+    web_threads: int
+
+
+class _Reader:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.faults: list[str] = []
+
+    def raw(self, name: str) -> str | None:
+        if name in self.environ:
+            return self.environ[name]
+        path = self.environ.get(f"{name}_FILE")
+        if path is None:
+            return None
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.faults.append(f"{name}_FILE: cannot be read: {error}")
+            return None
+
+    def get(
+        self, name: str, parse: Callable[[str], T], default: T | None = None, *, expected: str
+    ) -> T | None:
+        value = self.raw(name)
+        if value is None or value == "":
+            if default is None:
+                if not any(fault.startswith(f"{name}_FILE:") for fault in self.faults):
+                    self.faults.append(f"{name}: missing; expected {expected}")
+            return default
+        try:
+            return parse(value)
+        except ValueError as error:
+            # Only the complaint: a secret must not be echoed.
+            self.faults.append(f"{name}: {error}; expected {expected}")
+            return default
+
+
+def _flag(value: str) -> bool:
+    lowered = value.strip().lower()
+    if lowered in {"1", "true", "yes", "on"}:
+        return True
+    if lowered in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("not a yes or no")
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number <= 0:
+        raise ValueError("not a positive number")
+    return number
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"not one of {', '.join(allowed)}")
+        return value
+
+    return parse
+
+
+def _secret(minimum: int) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if len(value) < minimum:
+            raise ValueError(f"shorter than {minimum} characters")
+        return value
+
+    return parse
+
+
+def _networks(value: str) -> tuple[IPNetwork, ...]:
+    return tuple(ipaddress.ip_network(word) for word in _words(value))
+
+
+def parse_database_url(value: str) -> DatabaseURL:
+    """Read ``postgres://USER:PASSWORD@HOST:PORT/NAME``.
+
+    Raises:
+        ValueError: another scheme, or no host or name.
+    """
+    parts = urlsplit(value)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ValueError("not a postgres:// address")
+    query = parse_qs(parts.query)
+    host = parts.hostname or query.get("host", [""])[0]
+    name = unquote(parts.path.lstrip("/"))
+    if not host or not name:
+        raise ValueError("host or database name is missing")
+    return DatabaseURL(
+        host=host,
+        port=parts.port or 5432,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        name=name,
+    )
+
+
+def _redis_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("not a redis:// address")
+    return value
+
+
+def _object_store_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme == "file" and parts.path.startswith("/"):
+        return value
+    bucket = parts.path.strip("/")
+    if parts.scheme == "minio" and parts.hostname and parts.username and parts.password and bucket:
+        return value
+    raise ValueError("not an object store address")
+
+
+def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
+    """Check and collect the settings.
+
+    Where a service's address is not given, the embedded services that ``manage.py up`` keeps under
+    ``IMAGING_DATA_DIR`` are used, through the ``env`` file that it writes there.
+
+    Raises:
+        BadEnvironment: naming every missing or malformed variable at once.
+    """
+    data_dir = Path(environ.get("IMAGING_DATA_DIR") or root / "var").expanduser().absolute()
+    merged = {**read_env_file(data_dir / "env"), **environ}
+    reader = _Reader(merged)
+    get = reader.get
+    values = {
+        "debug": get("DEBUG", _flag, False, expected="0 or 1"),
+        "demo": get("IMAGING_DEMO", _flag, False, expected="0 or 1"),
+        "secret_key": get("SECRET_KEY", _secret(32), expected="at least 32 random characters"),
+        "field_keys": get(
+            "FIELD_KEYS", _words, expected="comma-separated keys that encrypt identities, newest first"
+        ),
+        "lookup_key": get("LOOKUP_KEY", _secret(32), expected="at least 32 random characters"),
+        "allowed_hosts": get(
+            "ALLOWED_HOSTS", _words, ("localhost", "127.0.0.1"), expected="host names, by comma"
+        ),
+        "trusted_origins": get("TRUSTED_ORIGINS", _words, (), expected="origins, by comma"),
+        "behind_tls": get("BEHIND_TLS", _flag, False, expected="0 or 1"),
+        "database": get(
+            "DATABASE_URL", parse_database_url, expected="postgres://USER:PASSWORD@HOST:PORT/NAME"
+        ),
+        "redis_url": get("REDIS_URL", _redis_url, expected="redis://HOST:PORT/NUMBER"),
+        "object_store_url": get(
+            "OBJECT_STORE_URL",
+            _object_store_url,
+            expected="minio://KEY:SECRET@HOST:PORT/BUCKET?secure=0 or file:///DIR",
+        ),
+        "log_format": get("LOG_FORMAT", _one_of("json", "console"), "json", expected="json, console"),
+        "log_level": get(
+            "LOG_LEVEL", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", expected="a log level"
+        ),
+        "hospital_networks": get(
+            "HOSPITAL_NETWORKS",
+            _networks,
+            _networks("0.0.0.0/0,::/0"),
+            expected="networks in CIDR form that hospitals may be reached in, by comma",
+        ),
+        "allow_loopback_hospitals": get(
+            "ALLOW_LOOPBACK_HOSPITALS", _flag, False, expected="0 or 1"
+        ),
+        "cache_bytes": get("PACK_CACHE_BYTES", _positive, 4 * 2**30, expected="a number of bytes"),
+        "web_threads": get("WEB_THREADS", _positive, 16, expected="a number of threads"),
+    }
+    if reader.faults:
+        raise BadEnvironment(
+            "The settings are not usable:\n  - "
+            + "\n  - ".join(reader.faults)
+            + "\nSet them in the environment (each also as NAME_FILE), or run 'manage.py up' for embedded services."
+        )
+    return Environment(data_dir=data_dir, **values)  # type: ignore[arg-type]  # no faults: none is None
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines of a file that ``manage.py up`` wrote; empty when there is none."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, value in pairs}
