@@ -1,0 +1,8 @@
+"""The language switch. Wired at the root without a namespace: Django's own name for it is used."""
+
+from __future__ import annotations
+
+from django.urls import path
+from django.views.i18n import set_language
+
+urlpatterns = [path("language/", set_language, name="set_language")]
