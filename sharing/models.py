@@ -97,6 +97,8 @@ class Series(models.Model):
     instance_count = models.PositiveIntegerField(default=0)
     size_bytes = models.PositiveBigIntegerField(default=0)
     listed_instances = models.PositiveIntegerField(null=True)
+    # What the archive was compared with: the hospital's list of UIDs, its count alone, or nothing.
+    compared_by = models.CharField(max_length=8, blank=True, default="")
     state = models.CharField(max_length=16, choices=State, default=State.LISTED)
     current = models.ForeignKey(
         "SeriesRevision", null=True, on_delete=models.PROTECT, related_name="+"
@@ -240,6 +242,7 @@ class Transfer(models.Model):
     )
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.BACKFILL)
     state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    again = models.BooleanField(default=False)  # compare every instance, those already here too
     generation = models.PositiveIntegerField(default=0)  # grows with each claim; a stale worker is refused
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=128, blank=True, default="")
@@ -287,7 +290,10 @@ class Transfer(models.Model):
 
 
 class DiscoveryWindow(models.Model):
-    """Cursor of discovery: one window of study dates at one institution, and how far its paging got."""
+    """Cursor of discovery: one window of study dates at one institution, and how far its paging got.
+
+    Without dates the window is everything that the hospital lists, undated studies included.
+    """
 
     class State(models.TextChoices):
         OPEN = "open", _("Open")
@@ -297,10 +303,11 @@ class DiscoveryWindow(models.Model):
     institution = models.ForeignKey(
         "hospitals.Institution", on_delete=models.PROTECT, related_name="+"
     )
-    since = models.DateField()
-    until = models.DateField()  # inclusive, as DICOM date ranges are
+    since = models.DateField(null=True)
+    until = models.DateField(null=True)  # inclusive, as DICOM date ranges are
     offset = models.PositiveIntegerField(default=0)
     found = models.PositiveIntegerField(default=0)
+    index_only = models.BooleanField(default=False)  # write the index, copy nothing yet
     state = models.CharField(max_length=16, choices=State, default=State.OPEN)
     lane = models.PositiveSmallIntegerField(choices=Transfer.Lane, default=Transfer.Lane.BACKFILL)
     attempts = models.PositiveIntegerField(default=0)
@@ -313,10 +320,13 @@ class DiscoveryWindow(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["institution", "since", "until"], name="window_once_per_institution"
+                fields=["institution", "since", "until"],
+                nulls_distinct=False,
+                name="window_once_per_institution",
             ),
             models.CheckConstraint(
-                condition=Q(until__gte=F("since")), name="window_does_not_end_before_it_starts"
+                condition=Q(since__isnull=True, until__isnull=True) | Q(until__gte=F("since")),
+                name="window_is_whole_and_does_not_end_before_it_starts",
             ),
         ]
 
