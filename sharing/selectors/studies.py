@@ -1,0 +1,192 @@
+"""Studies and series that one account may see.
+
+The same Study Instance UID may stand in several institutions. Where no institution is named, the
+*primary* copy answers: the one archived first among those that the actor may see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import F, QuerySet
+from django.db.models.expressions import OrderBy
+
+from common.errors import NotFound
+from common.kept import Kept
+from sharing.models import Series, Study
+from sharing.permissions import Basis, sight_of
+
+if TYPE_CHECKING:
+    from common.accounts.models import User
+
+# Where a series is served from: so old at most, as the access decision behind it.
+_KEEP_S = 3.0
+_places: Kept[tuple[Any, ...], Any] = Kept(entries=20_000, keep_s=_KEEP_S)
+
+
+@dataclass(frozen=True)
+class StudyPlace:
+    """One visible copy of a study: where it is, whose it is, and why it may be seen."""
+
+    study_id: int
+    study_instance_uid: str
+    institution_id: int
+    institution_code: str
+    basis: Basis
+    state: str
+
+
+@dataclass(frozen=True)
+class SeriesPlace:
+    """One series of a visible study. ``prefix`` is empty while no revision of it is archived."""
+
+    study: StudyPlace
+    series_id: int
+    series_instance_uid: str
+    prefix: str
+    instance_count: int
+    size_bytes: int
+
+
+def visible_studies(actor: User, *, institution_code: str = "") -> QuerySet[Study]:
+    """Studies that ``actor`` may see: all of them, or those of one institution."""
+    studies = Study.objects.filter(institution_id__in=sorted(sight_of(actor).institution_ids))
+    return studies.filter(institution__code=institution_code) if institution_code else studies
+
+
+def visible_series(actor: User, *, institution_code: str = "") -> QuerySet[Series]:
+    """Series of the studies that ``actor`` may see."""
+    series = Series.objects.filter(
+        study__institution_id__in=sorted(sight_of(actor).institution_ids)
+    )
+    return series.filter(study__institution__code=institution_code) if institution_code else series
+
+
+def primary_order(prefix: str = "") -> tuple[OrderBy, OrderBy]:
+    """Order that puts the primary copy first: archived earliest, then found earliest."""
+    return F(f"{prefix}archived_at").asc(nulls_last=True), F(f"{prefix}id").asc()
+
+
+def get_visible_study(*, actor: User, study_instance_uid: str, institution_code: str = "") -> Study:
+    """The primary visible copy of a study, with its institution.
+
+    Raises:
+        NotFound: there is none, or ``actor`` may not see it.
+    """
+    study = (
+        visible_studies(actor, institution_code=institution_code)
+        .filter(study_instance_uid=study_instance_uid)
+        .select_related("institution")
+        .order_by(*primary_order())
+        .first()
+    )
+    if study is None:
+        raise NotFound("There is no such study.")
+    return study
+
+
+def get_visible_series(
+    *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
+) -> Series:
+    """One series of the primary visible copy, with its current revision and study.
+
+    Raises:
+        NotFound: there is none, or ``actor`` may not see it.
+    """
+    study = get_visible_study(
+        actor=actor, study_instance_uid=study_instance_uid, institution_code=institution_code
+    )
+    series = study.series.filter(series_instance_uid=series_instance_uid)
+    found = series.select_related("current", "study__institution").first()
+    if found is None:
+        raise NotFound("There is no such series.")
+    return found
+
+
+def place_study(*, actor: User, study_instance_uid: str, institution_code: str = "") -> StudyPlace:
+    """Where the primary visible copy is; at most some seconds old, so that frames do not ask again.
+
+    Raises:
+        NotFound: there is none, or ``actor`` may not see it.
+    """
+    key = ("study", actor.pk, institution_code, study_instance_uid)
+    place = _places.get(key)
+    if place is None:
+        study = get_visible_study(
+            actor=actor, study_instance_uid=study_instance_uid, institution_code=institution_code
+        )
+        place = _place_of(actor, study)
+        _places.put(key, place)
+    return _still_visible(actor, place)
+
+
+def place_series(
+    *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
+) -> SeriesPlace:
+    """Where one series is; at most some seconds old.
+
+    Raises:
+        NotFound: there is none, or ``actor`` may not see it.
+    """
+    key = ("series", actor.pk, institution_code, study_instance_uid, series_instance_uid)
+    place = _places.get(key)
+    if place is None:
+        series = get_visible_series(
+            actor=actor,
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=series_instance_uid,
+            institution_code=institution_code,
+        )
+        place = _series_place(_place_of(actor, series.study), series)
+        _places.put(key, place)
+    _still_visible(actor, place.study)
+    return place
+
+
+def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
+    """The archived series of a study that was placed, in a stable order."""
+    series = (
+        Series.objects.filter(study_id=place.study_id, current__isnull=False)
+        .select_related("current")
+        .order_by(F("series_number").asc(nulls_last=True), "id")
+    )
+    return [_series_place(place, each) for each in series]
+
+
+def forget_places() -> None:
+    """Look again at the next request, in this process."""
+    _places.clear()
+
+
+def _place_of(actor: User, study: Study) -> StudyPlace:
+    basis = sight_of(actor).basis_at(study.institution_id)
+    if basis is None:
+        raise NotFound("There is no such study.")
+    return StudyPlace(
+        study_id=study.pk,
+        study_instance_uid=study.study_instance_uid,
+        institution_id=study.institution_id,
+        institution_code=study.institution.code,
+        basis=basis,
+        state=study.state,
+    )
+
+
+def _series_place(study: StudyPlace, series: Series) -> SeriesPlace:
+    current = series.current
+    return SeriesPlace(
+        study=study,
+        series_id=series.pk,
+        series_instance_uid=series.series_instance_uid,
+        prefix=current.prefix if current else "",
+        instance_count=current.instance_count if current else 0,
+        size_bytes=current.size_bytes if current else 0,
+    )
+
+
+def _still_visible(actor: User, place: StudyPlace) -> StudyPlace:
+    # Two caches must not add up their ages: the right is asked of the younger one each time.
+    if sight_of(actor).basis_at(place.institution_id) is None:
+        raise NotFound("There is no such study.")
+    return place
