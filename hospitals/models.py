@@ -8,12 +8,15 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+# Codes are parts of object keys and of addresses: letters, digits, hyphen and underscore.
+CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
 
 class Region(models.Model):
     """An administrative region (行政区划), by its 6-digit code (GB/T 2260)."""
 
     code = models.CharField(
-        max_length=6, unique=True, validators=[RegexValidator(r"^\d{6}$", _("Six digits."))]
+        max_length=6, unique=True, validators=[RegexValidator(r"^[0-9]{6}\Z", _("Six digits."))]
     )
     name = models.CharField(max_length=100)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
@@ -22,7 +25,7 @@ class Region(models.Model):
         ordering = ["code"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(code__regex=r"^\d{6}$"), name="region_code_is_six_digits"
+                condition=Q(code__regex=r"^[0-9]{6}$"), name="region_code_is_six_digits"
             )
         ]
 
@@ -31,7 +34,7 @@ class Region(models.Model):
 
 
 class Consortium(models.Model):
-    """A tight medical consortium (医联体): its institutions agreed to see each other's examinations."""
+    """A tight medical consortium (医联体): its members see each other's examinations."""
 
     code = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=200)
@@ -39,6 +42,11 @@ class Consortium(models.Model):
 
     class Meta:
         ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(code__regex=CODE_PATTERN), name="consortium_code_is_plain"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -90,7 +98,19 @@ class Institution(models.Model):
                 fields=["credit_code"],
                 condition=~Q(credit_code=""),
                 name="institution_credit_code_is_one_institutions",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(code__regex=CODE_PATTERN), name="institution_code_is_plain"
+            ),
+            models.CheckConstraint(  # the alphabet of GB 32100; Python checks the check digit
+                condition=Q(credit_code="") | Q(credit_code__regex=r"^[0-9A-HJ-NPQRTUWXY]{18}$"),
+                name="institution_credit_code_has_its_form",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["onboarding", "active"]) & Q(state_reason="")
+                | Q(state__in=["suspended", "left"]) & ~Q(state_reason=""),
+                name="institution_suspended_or_left_says_why",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -118,8 +138,8 @@ class Endpoint(models.Model):
     base_url = models.CharField(max_length=500, blank=True, default="")
     folder = models.CharField(max_length=500, blank=True, default="")
     auth = models.CharField(max_length=16, choices=Auth, default=Auth.NONE)
-    # What the kind of auth needs (user and password; token; token URL, client, secret; certificate and key),
-    # as JSON, encrypted (common.privacy). Never shown again.
+    # What the kind of auth needs (user and password; token; token URL, client, secret;
+    # certificate and key), as JSON, encrypted (common.privacy). Never shown again.
     secret = models.BinaryField(null=True, editable=False)
     concurrency = models.PositiveSmallIntegerField(default=4, validators=[MinValueValidator(1)])
     bandwidth_bytes_per_s = models.PositiveBigIntegerField(null=True, blank=True)
@@ -137,6 +157,7 @@ class Endpoint(models.Model):
     last_error_at = models.DateTimeField(null=True, blank=True)
     last_success_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [
@@ -150,8 +171,27 @@ class Endpoint(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
-                | Q(quiet_from__isnull=False, quiet_until__isnull=False) & ~Q(quiet_from=F("quiet_until")),
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False)
+                & ~Q(quiet_from=F("quiet_until")),
                 name="endpoint_quiet_hours_are_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(auth="none", secret__isnull=True)
+                | Q(kind="dicomweb", secret__isnull=False) & ~Q(auth="none"),
+                name="endpoint_auth_has_its_secret",
+            ),
+            models.CheckConstraint(
+                condition=Q(bandwidth_bytes_per_s__isnull=True) | Q(bandwidth_bytes_per_s__gte=1),
+                name="endpoint_bandwidth_is_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(connect_timeout_s__gt=0, read_timeout_s__gt=0),
+                name="endpoint_timeouts_are_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(last_error_at__isnull=True, last_error_code="")
+                | Q(last_error_at__isnull=False) & ~Q(last_error_code=""),
+                name="endpoint_error_has_code_and_instant",
             ),
         ]
 
@@ -165,7 +205,7 @@ class Probe(models.Model):
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="probes")
     at = models.DateTimeField(auto_now_add=True)
     reachable = models.BooleanField()
-    # Field names as in hospitals.domain.abilities.Abilities; the puller reads them through selectors.
+    # Fields of hospitals.domain.abilities.Abilities; the puller reads them through selectors.
     abilities = models.JSONField(default=dict)
     error_code = models.CharField(max_length=64, blank=True, default="")
     error_text = models.CharField(max_length=500, blank=True, default="")
@@ -173,14 +213,19 @@ class Probe(models.Model):
 
     class Meta:
         ordering = ["-at", "-pk"]
-        indexes = [models.Index(fields=["endpoint", "-at"], name="probe_newest")]
+        indexes = [models.Index(fields=["endpoint", "-at", "-id"], name="probe_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(reachable=True) | ~Q(error_code=""), name="probe_that_failed_says_why"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.at:%Y-%m-%d %H:%M}"
 
 
 class Membership(models.Model):
-    """Who works where, as what, from when to when. An empty institution means the whole province."""
+    """Who works where, as what, from when to when. No institution means the whole province."""
 
     class Role(models.TextChoices):
         COMMISSION = "commission", _("Commission administrator")
@@ -202,15 +247,18 @@ class Membership(models.Model):
     valid_until = models.DateField(null=True, blank=True)  # exclusive
 
     class Meta:
+        ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "institution", "role", "valid_from"],
+                fields=["user", "institution", "role"],
+                condition=Q(valid_until__isnull=True),
                 nulls_distinct=False,
-                name="membership_once_per_user_institution_role_and_start",
+                name="membership_open_once_per_user_institution_and_role",
             ),
+            # Equal days are allowed: a membership withdrawn on its first day was never in force.
             models.CheckConstraint(
-                condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")),
-                name="membership_ends_after_it_starts",
+                condition=Q(valid_until__isnull=True) | Q(valid_until__gte=F("valid_from")),
+                name="membership_does_not_end_before_it_starts",
             ),
             models.CheckConstraint(
                 condition=Q(

@@ -1,0 +1,1 @@
+"""Rules about members of the province, as plain Python."""

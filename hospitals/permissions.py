@@ -1,0 +1,123 @@
+"""Roles: who works where as what on a day, and what that allows here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from common.errors import NotPermitted
+from hospitals.models import Institution, Membership
+
+# A system (a command, a scheduled job) acts under its name.
+Actor = AbstractBaseUser | AnonymousUser | str | None
+Role = Membership.Role
+
+PROVINCE_WIDE = frozenset({Role.COMMISSION, Role.AUDITOR, Role.OPERATOR})
+SEES_EVERY_INSTITUTION = frozenset({Role.COMMISSION, Role.OPERATOR, Role.AUDITOR})
+KEEPS_ENDPOINT = frozenset({Role.INSTITUTION_ADMIN, Role.INTEGRATOR})
+
+
+@dataclass(frozen=True)
+class RoleAt:
+    """One role in force. ``institution_id`` is None where it holds for the whole province."""
+
+    role: str
+    institution_id: int | None
+    institution_code: str
+    institution_name: str
+    consortium_id: int | None
+
+
+def today() -> dt.date:
+    """The province's day, by which memberships start and end."""
+    return timezone.localdate()
+
+
+def memberships_in_force(*, on: dt.date | None = None) -> QuerySet[Membership]:
+    """Memberships that hold on a day (today by default)."""
+    day = on or today()
+    return Membership.objects.filter(
+        Q(valid_until__isnull=True) | Q(valid_until__gt=day), valid_from__lte=day
+    )
+
+
+def roles_of(user: Any, *, on: dt.date | None = None) -> tuple[RoleAt, ...]:
+    """The roles of an account on a day; none for a stranger or a closed account. One query."""
+    if not getattr(user, "is_authenticated", False) or not user.is_active:
+        return ()
+    rows = memberships_in_force(on=on).filter(user_id=user.pk).select_related("institution")
+    return tuple(_role_at(row) for row in rows)
+
+
+def _role_at(row: Membership) -> RoleAt:
+    institution = row.institution
+    return RoleAt(
+        role=row.role,
+        institution_id=row.institution_id,
+        institution_code=institution.code if institution else "",
+        institution_name=institution.name if institution else "",
+        consortium_id=institution.consortium_id if institution else None,
+    )
+
+
+def has_role(user: Any, *roles: str, institution_id: int | None = None) -> bool:
+    """Whether the account has one of the roles today; at that institution, or province-wide."""
+    return any(
+        held.role in roles and held.institution_id in (None, institution_id)
+        if institution_id is not None
+        else held.role in roles
+        for held in roles_of(user)
+    )
+
+
+def is_system(actor: Actor) -> bool:
+    """Whether no person acts but the system: a command or a scheduled job."""
+    return actor is None or isinstance(actor, str)
+
+
+def may_administer(actor: Actor) -> bool:
+    """Whether the actor may change any institution."""
+    if is_system(actor):
+        return True
+    return bool(getattr(actor, "is_superuser", False)) or has_role(actor, Role.COMMISSION)
+
+
+def may_keep_endpoint(actor: Actor, *, institution_id: int) -> bool:
+    """Whether the actor may set this institution's endpoint."""
+    return may_administer(actor) or has_role(actor, *KEEPS_ENDPOINT, institution_id=institution_id)
+
+
+def may_probe(actor: Actor, *, institution_id: int) -> bool:
+    """Whether the actor may have this institution's endpoint probed."""
+    return may_keep_endpoint(actor, institution_id=institution_id) or has_role(actor, Role.OPERATOR)
+
+
+def require(allowed: bool) -> None:
+    """Refuse unless allowed.
+
+    Raises:
+        NotPermitted: the actor has no role that allows it.
+    """
+    if not allowed:
+        raise NotPermitted(_("Your roles do not allow this."))
+
+
+def visible_institutions(user: Any) -> QuerySet[Institution]:
+    """The institutions whose record an account may see: all for the commission, auditors, operators
+    and superusers, else its own. Says nothing about examinations."""
+    if is_system(user):
+        return Institution.objects.all()
+    roles: Collection[RoleAt] = roles_of(user)
+    if getattr(user, "is_superuser", False) or any(
+        held.role in SEES_EVERY_INSTITUTION for held in roles
+    ):
+        return Institution.objects.all()
+    own = {held.institution_id for held in roles if held.institution_id is not None}
+    return Institution.objects.filter(pk__in=own)

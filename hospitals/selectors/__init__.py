@@ -1,0 +1,48 @@
+"""Reads about members of the province; other modules use these and never the tables."""
+
+from hospitals.permissions import RoleAt, has_role, roles_of
+from hospitals.selectors.health import (
+    HealthRow,
+    ProbeView,
+    get_health,
+    health_overview,
+    newest_probes,
+)
+from hospitals.selectors.institutions import (
+    consortia,
+    get_consortium,
+    get_institution,
+    get_region,
+    get_visible_institution,
+    institution_facts,
+    institution_ids_visible_to,
+    list_pullable,
+    pull_policy,
+    regions,
+    visible_institutions,
+)
+from hospitals.selectors.memberships import list_memberships, memberships_of
+
+__all__ = [
+    "HealthRow",
+    "ProbeView",
+    "RoleAt",
+    "consortia",
+    "get_consortium",
+    "get_health",
+    "get_institution",
+    "get_region",
+    "get_visible_institution",
+    "has_role",
+    "health_overview",
+    "institution_facts",
+    "institution_ids_visible_to",
+    "list_memberships",
+    "list_pullable",
+    "memberships_of",
+    "newest_probes",
+    "pull_policy",
+    "regions",
+    "roles_of",
+    "visible_institutions",
+]

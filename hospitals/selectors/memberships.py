@@ -1,0 +1,24 @@
+"""Who works where, on a day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import QuerySet
+
+from hospitals.models import Membership
+from hospitals.permissions import RoleAt, memberships_in_force, roles_of
+
+
+def memberships_of(user: Any, *, on: dt.date | None = None) -> tuple[RoleAt, ...]:
+    """The roles an account has on a day (today by default); none for a stranger. One query."""
+    return roles_of(user, on=on)
+
+
+def list_memberships(
+    *, institution_id: int | None = None, on: dt.date | None = None
+) -> QuerySet[Membership]:
+    """Memberships in force on a day, of one institution or of all, with their people."""
+    rows = memberships_in_force(on=on).select_related("user", "institution").order_by("pk")
+    return rows if institution_id is None else rows.filter(institution_id=institution_id)
