@@ -1,0 +1,1 @@
+"""Rules of sharing as plain Python: no Django, no clock, no input or output."""

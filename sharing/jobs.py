@@ -1,0 +1,11 @@
+"""Background work of sharing. The rows are the truth; a message is only a wake-up."""
+
+from __future__ import annotations
+
+from common.jobs import Job
+
+PULL_SERIES = Job("sharing.tasks.pull_series", queue="transfer", soft_limit_s=9000)
+PLAN = Job("sharing.tasks.plan", queue="default", soft_limit_s=60, periodic_every_s=2)
+DISCOVER_DUE = Job("sharing.tasks.discover_due", queue="default", soft_limit_s=60, periodic_every_s=60)
+DISCOVER_WINDOW = Job("sharing.tasks.discover_window", queue="discovery", soft_limit_s=3600)
+SWEEP = Job("sharing.tasks.sweep", queue="default", soft_limit_s=3600, periodic_every_s=6 * 3600)

@@ -1,0 +1,330 @@
+"""Ask a hospital which studies it has, window by window, and write one index row for each.
+
+Each window keeps its place (offset) in the database, so that a crash goes on where it stopped. Paging is
+bounded, and an origin that ignores ``offset`` is noticed and asked by smaller windows instead.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from common.dicom.names import name_grams
+from common.dicom.uids import is_valid_uid
+from common.dicomweb.errors import OriginError
+from common.dicomweb.origin import Origin
+from hospitals import selectors as hospital_selectors
+from hospitals import services as hospital_services
+from sharing.domain import facts
+from sharing.domain.planning import halves, retry_delay_s, windows
+from sharing.errors import InstitutionNotActive, PagingUnsupported
+from sharing.jobs import DISCOVER_WINDOW
+from sharing.models import DiscoveryWindow, Series, Study, Transfer
+from sharing.services import transfers
+
+log = structlog.get_logger(__name__)
+
+PAGE = 100
+MAX_PAGES = 100_000
+WINDOW_LEASE = timedelta(minutes=5)
+MAX_ATTEMPTS = 8
+LOOK_BACK_DAYS = 2  # the daily window also covers yesterday: late studies and clocks that differ
+DUE_EVERY = timedelta(minutes=5)
+EARLIEST = date(1970, 1, 1)
+Window = DiscoveryWindow
+Row = dict[str, Any]
+
+
+def open_window(
+    *,
+    institution_id: int,
+    since: date | None = None,
+    until: date | None = None,
+    lane: Transfer.Lane = Transfer.Lane.BACKFILL,
+    index_only: bool = False,
+) -> list[DiscoveryWindow]:
+    """Open the windows from ``since`` to ``until`` (both included), newest first.
+
+    Without both dates it is one window over everything that the hospital lists.
+
+    Raises:
+        InstitutionNotActive: it is suspended, has left, or is not yet connected.
+    """
+    if not any(
+        policy.institution_id == institution_id for policy in hospital_selectors.list_pullable()
+    ):
+        raise InstitutionNotActive
+    if since is None and until is None:
+        spans: Sequence[tuple[date | None, date | None]] = [(None, None)]
+    else:
+        spans = windows(since or EARLIEST, until or timezone.localdate(), days=366)
+    return [
+        DiscoveryWindow.objects.update_or_create(
+            institution_id=institution_id,
+            since=start,
+            until=end,
+            defaults={
+                "state": Window.State.OPEN,
+                "offset": 0,
+                "found": 0,
+                "attempts": 0,
+                "lane": lane,
+                "index_only": index_only,
+                "not_before": timezone.now(),
+                "lease_until": None,
+                "error_code": "",
+                "error_text": "",
+            },
+        )[0]
+        for start, end in spans
+    ]
+
+
+def open_due_windows() -> int:
+    """Open today's window of every active institution and hand all due windows to workers."""
+    now = timezone.now()
+    today = timezone.localdate()
+    for policy in hospital_selectors.list_pullable(at=now):
+        fresh = DiscoveryWindow.objects.filter(
+            institution_id=policy.institution_id, until=today, updated_at__gt=now - DUE_EVERY
+        )
+        if not fresh.exists():
+            open_window(
+                institution_id=policy.institution_id,
+                since=today - timedelta(days=LOOK_BACK_DAYS - 1),
+                until=today,
+                lane=Transfer.Lane.TODAY,
+            )
+    due = DiscoveryWindow.objects.filter(state=Window.State.OPEN, not_before__lte=now).filter(
+        Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    )
+    ids = list(due.order_by("lane", "not_before").values_list("pk", flat=True)[:100])
+    for pk in ids:
+        DISCOVER_WINDOW.enqueue(window_id=pk)
+    return len(ids)
+
+
+def run_window(*, window_id: int) -> DiscoveryWindow | None:
+    """Read one window to its end; None when another worker has it.
+
+    An upstream error is written into the window, which is tried again later; it is not raised.
+    """
+    window = _claim(window_id)
+    if window is None:
+        return None
+    try:
+        with hospital_services.open_origin(institution_id=window.institution_id) as origin:
+            _read(origin, window)
+    except (OriginError, PagingUnsupported) as error:
+        _put_back(window, error)
+    else:
+        hospital_services.record_origin_success(institution_id=window.institution_id)
+    return window
+
+
+def index_study(
+    *, institution_id: int, study_instance_uid: str, lane: Transfer.Lane, again: bool = True
+) -> int:
+    """Ask for one study by its UID and queue its series. Returns how many studies were found (0 or 1)."""
+    with hospital_services.open_origin(institution_id=institution_id) as origin:
+        rows = origin.search_studies(
+            since=None, until=None, study_instance_uid=study_instance_uid, limit=PAGE, offset=0
+        )
+        rows = [row for row in rows if _uid(row) == study_instance_uid]
+        if rows:
+            take_study(
+                origin, institution_id=institution_id, row=rows[0], lane=lane, again=again
+            )
+    return len(rows[:1])
+
+
+def take_study(
+    origin: Origin,
+    *,
+    institution_id: int,
+    row: Row,
+    lane: Transfer.Lane,
+    again: bool = False,
+    index_only: bool = False,
+) -> Study | None:
+    """Write the index row of a study that the hospital lists, and queue the series that differ.
+
+    A study that is archived with as many instances as the hospital lists is left alone.
+    """
+    study = write_index_row(institution_id=institution_id, row=row)
+    if study is None or index_only:
+        return study
+    unchanged = (
+        study.state == Study.State.ARCHIVED
+        and study.listed_instances is not None
+        and study.listed_instances <= study.instance_count
+    )
+    if unchanged and not again:
+        return study
+    listed = origin.search_series(study_instance_uid=study.study_instance_uid)
+    ids = write_series_rows(study=study, rows=listed, again=again)
+    transfers.request_transfers(
+        series_ids=ids, institution_id=institution_id, lane=lane, asked_by="discovery", again=again
+    )
+    return study
+
+
+@transaction.atomic
+def write_index_row(*, institution_id: int, row: Row) -> Study | None:
+    """One study of a search answer as an index row; None when it has no valid UID.
+
+    What the archive has read from the files themselves is not overwritten by the hospital's list.
+    """
+    uid = _uid(row)
+    if not is_valid_uid(uid):
+        log.warning("discovery.study_without_uid", institution_id=institution_id)
+        return None
+    now = timezone.now()
+    described = asdict(facts.study_facts(row))
+    listed = {
+        "listed_instances": facts.count(row, facts.RELATED_INSTANCES_OF_STUDY),
+        "checked_at": now,
+    }
+    study, created = Study.objects.select_for_update(no_key=True).get_or_create(
+        institution_id=institution_id,
+        study_instance_uid=uid,
+        defaults={
+            **described,
+            **listed,
+            "name_grams": name_grams(described["patient_name"]),
+            "modalities": facts.modalities_in_study(row),
+            "found_at": now,
+        },
+    )
+    if created:
+        return study
+    changes: dict[str, Any] = dict(listed)
+    if study.state == Study.State.INDEXED:
+        changes |= described | {"name_grams": name_grams(described["patient_name"])}
+    Study.objects.filter(pk=study.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(study, name, value)
+    return study
+
+
+@transaction.atomic
+def write_series_rows(*, study: Study, rows: Sequence[Row], again: bool) -> list[int]:
+    """The listed series as rows; returns the ids of those that must be pulled."""
+    known = {series.series_instance_uid: series for series in study.series.all()}
+    wanted: list[int] = []
+    for row in rows:
+        uid = facts.text(row, facts.SERIES_INSTANCE_UID, 65)
+        if not is_valid_uid(uid):
+            log.warning("discovery.series_without_uid", study_id=study.pk)
+            continue
+        count = facts.count(row, facts.RELATED_INSTANCES_OF_SERIES)
+        series = known.get(uid)
+        if series is None:
+            series = Series.objects.create(
+                study=study,
+                series_instance_uid=uid,
+                listed_instances=count,
+                **asdict(facts.series_facts(row)),
+            )
+            known[uid] = series
+        more = count is not None and count > series.instance_count
+        if again or more or series.state != Series.State.VERIFIED:
+            Series.objects.filter(pk=series.pk).update(listed_instances=count)
+            wanted.append(series.pk)
+    Study.objects.filter(pk=study.pk).update(series_count=len(known))
+    return wanted
+
+
+@transaction.atomic
+def _claim(window_id: int) -> DiscoveryWindow | None:
+    now = timezone.now()
+    window = (
+        DiscoveryWindow.objects.select_for_update(skip_locked=True)
+        .filter(pk=window_id, state=Window.State.OPEN)
+        .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+        .first()
+    )
+    if window is not None:
+        window.lease_until = now + WINDOW_LEASE
+        window.attempts += 1
+        window.save()
+    return window
+
+
+def _read(origin: Origin, window: DiscoveryWindow) -> None:
+    seen: set[str] = set()
+    lane = Transfer.Lane(window.lane)
+    for _ in range(MAX_PAGES):
+        page = origin.search_studies(
+            since=window.since, until=window.until, limit=PAGE, offset=window.offset
+        )
+        fresh = [row for row in page if _uid(row) not in seen]
+        for row in fresh:
+            seen.add(_uid(row))
+            take_study(
+                origin,
+                institution_id=window.institution_id,
+                row=row,
+                lane=lane,
+                index_only=window.index_only,
+            )
+        window.found += len(fresh)
+        window.offset += len(page)
+        window.lease_until = timezone.now() + WINDOW_LEASE
+        window.save()
+        if page and not fresh:
+            _split(window)
+            break
+        if len(page) < PAGE:
+            break
+    window.state = Window.State.DONE
+    window.lease_until = None
+    window.save()
+
+
+def _split(window: DiscoveryWindow) -> None:
+    """The origin ignores offset: ask by smaller windows, each of which must fit one answer."""
+    if window.since is None or window.until is None:
+        parts: Sequence[tuple[date, date]] = windows(EARLIEST, timezone.localdate(), days=366)
+    else:
+        parts = halves(window.since, window.until) or ()
+        if not parts:
+            raise PagingUnsupported(
+                f"The search ignores offset and {window.since} holds more studies than one answer of {PAGE}; "
+                "raise the hospital's result limit.",
+                retryable=False,
+            )
+    for since, until in parts:
+        for child in open_window(
+            institution_id=window.institution_id,
+            since=since,
+            until=until,
+            lane=Transfer.Lane(window.lane),
+            index_only=window.index_only,
+        ):
+            DISCOVER_WINDOW.enqueue(window_id=child.pk)
+
+
+def _put_back(window: DiscoveryWindow, error: OriginError | PagingUnsupported) -> None:
+    if isinstance(error, OriginError):
+        hospital_services.record_origin_failure(institution_id=window.institution_id, error=error)
+    again = getattr(error, "retryable", False) and window.attempts < MAX_ATTEMPTS
+    delay = retry_delay_s(attempts=window.attempts, jitter=random.random())  # noqa: S311 - spread, not secrecy
+    window.state = Window.State.OPEN if again else Window.State.FAILED
+    window.not_before = timezone.now() + timedelta(seconds=delay)
+    window.lease_until = None
+    window.error_code = error.code[:64]
+    window.error_text = error.message[:500]
+    window.save()
+
+
+def _uid(row: Row) -> str:
+    return facts.text(row, facts.STUDY_INSTANCE_UID, 65)

@@ -1,0 +1,273 @@
+"""Pull one series: claim, list, stream, seal, prove. One call, safe to be killed at any point."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from common.archive.pack import PackWriter
+from common.dicomweb.errors import OriginAnswerInvalid, OriginError, OriginNotFound
+from common.dicomweb.multipart import IncomingPart
+from common.dicomweb.origin import Origin
+from common.errors import DomainError
+from hospitals import selectors as hospital_selectors
+from hospitals import services as hospital_services
+from sharing.domain import facts
+from sharing.domain.completeness import Listing, compare
+from sharing.errors import LeaseLost, NothingRetrieved, SeriesIncomplete, SpoolFailed
+from sharing.models import Series, SeriesRevision
+from sharing.services import proving, quarantine, revisions, transfers
+from sharing.services.quarantine import Asked
+from sharing.services.receiving import JsonSpool, Receiver
+from sharing.services.transfers import Claim
+
+log = structlog.get_logger(__name__)
+
+MISSING_ONE_BY_ONE = 50  # up to so many missing instances are asked for singly
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one pull of a series did."""
+
+    instances: int
+    size_bytes: int
+    quarantined: int
+
+
+class Progress:
+    """Renews the lease and shows the progress from a thread of its own, while the worker's thread works.
+
+    ``check()`` raises LeaseLost in the worker's thread once another worker has taken over.
+    """
+
+    def __init__(self, held: Claim) -> None:
+        self._held = held
+        self._stop = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self.instances = self.bytes = 0
+        self.expected: int | None = None
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def seen(self, instances: int, size_bytes: int) -> None:
+        self.instances, self.bytes = instances, size_bytes
+        self.check()
+
+    def check(self) -> None:
+        if self._lost:
+            raise LeaseLost
+
+    def _run(self) -> None:
+        until = time.monotonic() + transfers.LEASE.total_seconds()
+        try:
+            while not self._stop.wait(2.0):
+                try:
+                    transfers.renew(
+                        self._held,
+                        instances=self.instances,
+                        size_bytes=self.bytes,
+                        expected=self.expected,
+                    )
+                    until = time.monotonic() + transfers.LEASE.total_seconds()
+                except LeaseLost:
+                    self._lost = True
+                    return
+                except DatabaseError as error:
+                    # The database is away: go on while the lease lasts, it may come back.
+                    log.warning("lease.renew_failed", error=type(error).__name__)
+                    self._lost = time.monotonic() > until
+        finally:
+            connection.close()
+
+
+def run_transfer(*, transfer_id: int, worker: str) -> Outcome | None:
+    """Run one transfer to its end; None when somebody else has it.
+
+    Whatever happens is written into the row: done, waiting for its next try, or failed with the reason.
+    """
+    held = transfers.claim(transfer_id=transfer_id, worker=worker)
+    if held is None:
+        return None
+    try:
+        with Progress(held) as progress, _spool(held) as folder:
+            outcome = _SeriesPull(held=held, progress=progress, folder=folder).run()
+        transfers.finish(
+            held,
+            instances=outcome.instances,
+            size_bytes=outcome.size_bytes,
+            quarantined=outcome.quarantined,
+        )
+    except LeaseLost:
+        log.warning("transfer.lease_lost", transfer_id=transfer_id)
+        return None
+    except (DomainError, OSError) as error:
+        _put_back(held, error)
+        return None
+    proving.certify(study_id=held.study_id)
+    return outcome
+
+
+def _put_back(held: Claim, error: DomainError | OSError) -> None:
+    if isinstance(error, OSError):
+        error = SpoolFailed(f"The local spool cannot be written: {error.strerror or error}.")
+    if isinstance(error, OriginError):
+        hospital_services.record_origin_failure(institution_id=held.institution_id, error=error)
+    retryable = getattr(error, "retryable", True)
+    log.warning("transfer.failed", transfer_id=held.transfer_id, code=error.code)
+    transfers.put_back(
+        held,
+        error=error,
+        retryable=retryable,
+        quarantined=int(str(error.facts.get("quarantined", 0))),
+    )
+
+
+class _SeriesPull:
+    """One series on its way from the hospital into the archive."""
+
+    def __init__(self, *, held: Claim, progress: Progress, folder: Path) -> None:
+        self.held = held
+        self.progress = progress
+        self.series = Series.objects.select_related("current", "study").get(pk=held.series_id)
+        self.policy = hospital_selectors.pull_policy(institution_id=held.institution_id)
+        self.base = revisions.current_index(self.series)
+        self.before = revisions.entries_by_uid(self.base.instances) if self.base else {}
+        self.writer = PackWriter(folder / "series.zip")
+        self.spool = JsonSpool(folder / "metadata")
+        self.receiver = Receiver(
+            writer=self.writer,
+            spool=self.spool,
+            asked=Asked(
+                institution_id=held.institution_id,
+                institution_code=self.policy.institution_code,
+                study_instance_uid=held.study_instance_uid,
+                series_instance_uid=held.series_instance_uid,
+            ),
+            character_set=self.policy.character_set,
+            held=self.before,
+            progress=progress.seen,
+        )
+
+    def run(self) -> Outcome:
+        try:
+            with hospital_services.open_origin(institution_id=self.held.institution_id) as origin:
+                listing = list_instances(origin, series=self.series)
+                self.progress.expected = listing.expected
+                broken = self.receiver.take_all(
+                    _parts(origin, held=self.held, before=self.before, listing=listing)
+                )
+            revision = self._store(listing) if self.receiver.received else self.series.current
+        finally:
+            self.writer.abort()
+            self.spool.close()
+        if revision is None:
+            text = broken.message if broken else ""
+            raise NothingRetrieved(text, quarantined=self.receiver.quarantined)
+        return self._judge(revision, listing, broken)
+
+    def _store(self, listing: Listing) -> SeriesRevision:
+        received = list(self.receiver.received.values())
+        if self.base is not None and self.series.current is not None:
+            received += revisions.carry_over(
+                index=self.base,
+                prefix=self.series.current.prefix,
+                writer=self.writer,
+                spool=self.spool,
+            )
+        self.progress.check()
+        sealed = revisions.seal(
+            institution_code=self.policy.institution_code,
+            held=self.held,
+            number=(self.base.number if self.base else 0) + 1,
+            received=received,
+            writer=self.writer,
+            spool=self.spool,
+            character_set=self.policy.character_set,
+            listing=listing,
+        )
+        self.progress.check()
+        revision = revisions.make_current(held=self.held, sealed=sealed, listing=listing)
+        proving.read_back(index=sealed.index)
+        return revision
+
+    def _judge(
+        self, revision: SeriesRevision, listing: Listing, broken: DomainError | None
+    ) -> Outcome:
+        uids = self.before.keys() | self.receiver.received.keys()
+        if not revisions.mark_verified(revision=revision, held_uids=uids, listing=listing):
+            missing = compare(listing=listing, held=uids).missing_count
+            why = f" ({broken.message})" if broken else ""
+            raise SeriesIncomplete(
+                f"The hospital lists {listing.expected} instances; {missing} of them did not come{why}.",
+                quarantined=self.receiver.quarantined,
+            )
+        hospital_services.record_origin_success(institution_id=self.held.institution_id)
+        quarantine.settle_truncated(
+            institution_id=self.held.institution_id,
+            series_instance_uid=self.held.series_instance_uid,
+        )
+        return Outcome(len(uids), self.receiver.bytes, self.receiver.quarantined)
+
+
+def list_instances(origin: Origin, *, series: Series) -> Listing:
+    """What the hospital lists of a series: UIDs where it can, else the count of its series list."""
+    try:
+        rows = origin.search_instances(
+            study_instance_uid=series.study.study_instance_uid,
+            series_instance_uid=series.series_instance_uid,
+        )
+    except (OriginNotFound, OriginAnswerInvalid):
+        return Listing(count=series.listed_instances)
+    uids = frozenset(facts.text(row, facts.SOP_INSTANCE_UID, 64) for row in rows) - {""}
+    return Listing(uids=uids or None, count=series.listed_instances)
+
+
+def _parts(
+    origin: Origin, *, held: Claim, before: dict[str, str], listing: Listing
+) -> Iterator[IncomingPart]:
+    """The instances that are wanted: all of the series, or singly the few that are missing."""
+    uids = {
+        "study_instance_uid": held.study_instance_uid,
+        "series_instance_uid": held.series_instance_uid,
+    }
+    missing = sorted((listing.uids or frozenset()) - before.keys())
+    if held.again or not before or listing.uids is None or len(missing) > MISSING_ONE_BY_ONE:
+        with origin.retrieve_series(**uids) as parts:
+            yield from parts
+        return
+    for uid in missing:
+        try:
+            with origin.retrieve_instance(**uids, sop_instance_uid=uid) as parts:
+                yield from parts
+        except OriginNotFound:
+            # Listed and not there: it stays missing and is reported so; the others still come.
+            log.info("instance.listed_but_absent", transfer_id=held.transfer_id)
+
+
+@contextmanager
+def _spool(held: Claim) -> Iterator[Path]:
+    root = settings.DATA_DIR / "spool"
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{held.transfer_id}-{held.generation}-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,126 @@
+"""Bytes that may not enter the archive: kept as they came, with the reason, as a case to settle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import orjson
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from common import audit
+from common.archive import keys
+from common.storage import object_store
+from sharing.models import Quarantined
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of the hospital when the bytes came."""
+
+    institution_id: int
+    institution_code: str
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+class Region:
+    """A read-only view of one region of a file, as a stream."""
+
+    def __init__(self, file: BinaryIO, *, offset: int, length: int) -> None:
+        self._file = file
+        self._at = offset
+        self._end = offset + length
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._end - self._at
+        size = left if size < 0 else min(size, left)
+        self._file.seek(self._at)
+        data = self._file.read(size)
+        self._at += len(data)
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self.read(1 << 20):
+            yield chunk
+
+
+def keep(
+    *,
+    asked: Asked,
+    reason: Quarantined.Reason,
+    text: str,
+    sop_instance_uid: str,
+    sha256: str,
+    size_bytes: int,
+    data: Region,
+) -> None:
+    """Store the bytes and open the case; the same bytes for the same request only count up."""
+    store = object_store()
+    key = keys.quarantine_key(asked.institution_code, sha256)
+    store.put_stream(key, data)
+    now = timezone.now()
+    facts = {
+        "version": 1,
+        "study_instance_uid": asked.study_instance_uid,
+        "series_instance_uid": asked.series_instance_uid,
+        "sop_instance_uid": sop_instance_uid[:64],
+        "reason": str(reason),
+        "text": text[:500],
+        "sha256": sha256,
+        "size_bytes": size_bytes,
+        "at": now.isoformat(),
+    }
+    store.put_bytes(case_key(key, asked, reason), orjson.dumps(facts))
+    open_case(institution_id=asked.institution_id, key=key, facts=facts)
+
+
+def case_key(key: str, asked: Asked, reason: str) -> str:
+    """Where the facts of a case lie beside its bytes, so that the index can be rebuilt from the bucket."""
+    series = asked.series_instance_uid or "none"
+    return f"{key}.{asked.study_instance_uid}.{series}.{reason}.json"
+
+
+@transaction.atomic
+def open_case(*, institution_id: int, key: str, facts: dict[str, object]) -> Quarantined:
+    """Write the row of a case, or count it up when it is known."""
+    case, created = Quarantined.objects.get_or_create(
+        institution_id=institution_id,
+        study_instance_uid=facts["study_instance_uid"],
+        series_instance_uid=facts["series_instance_uid"],
+        sha256=facts["sha256"],
+        reason=facts["reason"],
+        defaults={
+            "sop_instance_uid": facts["sop_instance_uid"],
+            "text": facts["text"],
+            "size_bytes": facts["size_bytes"],
+            "object_key": key,
+            "first_at": facts["at"],
+            "last_at": facts["at"],
+        },
+    )
+    if created:
+        audit.record(
+            "puller",
+            "instance.quarantine",
+            object_type="quarantined",
+            object_id=str(case.pk),
+            institution_id=institution_id,
+            detail={"reason": str(facts["reason"])},
+        )
+    else:
+        Quarantined.objects.filter(pk=case.pk).update(times=F("times") + 1, last_at=facts["at"])
+    return case
+
+
+def settle_truncated(*, institution_id: int, series_instance_uid: str) -> int:
+    """Close the cases of cut-off transmissions of a series that has since arrived whole."""
+    return Quarantined.objects.filter(
+        institution_id=institution_id,
+        series_instance_uid=series_instance_uid,
+        reason=Quarantined.Reason.TRUNCATED,
+        state=Quarantined.State.OPEN,
+    ).update(state=Quarantined.State.SETTLED)

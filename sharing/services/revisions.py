@@ -1,0 +1,201 @@
+"""A series revision: pack, then documents, then one transaction that makes it current (DESIGN section 3).
+
+A crash in between leaves objects without a row, for the sweeper, and never half a series.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from common.archive import documents, keys
+from common.archive.documents import InstanceEntry, SeriesIndex
+from common.archive.pack import PackWriter
+from common.dicom.names import name_grams
+from common.storage import object_store
+from sharing.domain.completeness import Listing, compare
+from sharing.domain.facts import series_facts, study_facts
+from sharing.errors import LeaseLost
+from sharing.models import Series, SeriesRevision, Study
+from sharing.services import transfers
+from sharing.services.receiving import JsonSpool, Received
+from sharing.services.transfers import Claim
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What a revision holds, in the order of its documents, and the first instance's attributes."""
+
+    index: SeriesIndex
+    prefix: str
+    size_bytes: int
+    first: dict[str, Any]
+
+
+def current_index(series: Series) -> SeriesIndex | None:
+    """The offset index of the current revision, or None when nothing is stored yet."""
+    if series.current is None:
+        return None
+    return SeriesIndex.from_bytes(object_store().get_bytes(keys.index_key(series.current.prefix)))
+
+
+def carry_over(
+    *, index: SeriesIndex, prefix: str, writer: PackWriter, spool: JsonSpool
+) -> Iterator[Received]:
+    """Copy the instances of the former revision into the new pack, byte for byte."""
+    store = object_store()
+    lines = documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix)))
+    for entry, line in zip(index.instances, lines, strict=True):
+        writer.begin()
+        for chunk in store.stream(index.pack_key, offset=entry.offset, length=entry.size):
+            writer.write(chunk)
+        packed = writer.commit(f"{entry.sop_instance_uid}.dcm")
+        if packed.sha256 != entry.sha256:
+            raise ValueError(f"{index.pack_key}: {entry.sop_instance_uid} does not hash to its index")
+        offset, length = spool.add(line)
+        yield Received(replace(entry, offset=packed.offset), offset, length)
+
+
+def seal(
+    *,
+    institution_code: str,
+    held: Claim,
+    number: int,
+    received: Iterable[Received],
+    writer: PackWriter,
+    spool: JsonSpool,
+    character_set: str,
+    listing: Listing,
+) -> Sealed:
+    """Close the pack and write the three objects of a revision; nothing is visible yet."""
+    ordered = sorted(received, key=lambda item: item.order)
+    pack = writer.seal()
+    prefix = keys.revision_prefix(
+        institution_code=institution_code,
+        study_instance_uid=held.study_instance_uid,
+        series_instance_uid=held.series_instance_uid,
+        number=number,
+        pack_sha256=pack.sha256,
+    )
+    index = SeriesIndex(
+        institution_code=institution_code,
+        study_instance_uid=held.study_instance_uid,
+        series_instance_uid=held.series_instance_uid,
+        number=number,
+        pack_key=keys.pack_key(prefix),
+        pack_size=pack.size,
+        pack_sha256=pack.sha256,
+        character_set=character_set,
+        stored_at=timezone.now().isoformat(),
+        listed_instances=listing.expected,
+        compared_by=str(listing.compared_by),
+        instances=tuple(item.entry for item in ordered),
+    )
+    store = object_store()
+    store.put_file(index.pack_key, pack.path, move=True, content_type="application/zip")
+    metadata = documents.metadata_bytes(
+        spool.read(item.json_offset, item.json_length) for item in ordered
+    )
+    store.put_bytes(keys.metadata_key(prefix), metadata, content_type=JSON_TYPE)
+    store.put_bytes(keys.index_key(prefix), index.to_bytes(), content_type=JSON_TYPE)
+    first = orjson.loads(spool.read(ordered[0].json_offset, ordered[0].json_length))
+    return Sealed(index=index, prefix=prefix, size_bytes=pack.size, first=first)
+
+
+@transaction.atomic
+def make_current(*, held: Claim, sealed: Sealed, listing: Listing) -> SeriesRevision:
+    """Write the revision's row and point the series and the study at it, all or nothing.
+
+    Raises:
+        LeaseLost: another worker has taken the series over; the objects are left for the sweeper.
+    """
+    transfers.require_held(held)
+    series = Series.objects.select_for_update(no_key=True).get(pk=held.series_id)
+    former = series.current.number if series.current is not None else 0
+    if sealed.index.number != former + 1:
+        raise LeaseLost
+    return write_rows(series=series, sealed=sealed, listing=listing)
+
+
+def write_rows(*, series: Series, sealed: Sealed, listing: Listing) -> SeriesRevision:
+    """The rows that follow from a revision's documents; the rebuild from the bucket writes the same."""
+    index = sealed.index
+    revision = SeriesRevision.objects.create(
+        series=series,
+        number=index.number,
+        prefix=sealed.prefix,
+        instance_count=len(index.instances),
+        size_bytes=sealed.size_bytes,
+        pack_sha256=index.pack_sha256,
+        stored_at=datetime.fromisoformat(index.stored_at),
+    )
+    for name, value in asdict(series_facts(sealed.first)).items():
+        setattr(series, name, value)
+    series.current = revision
+    series.instance_count = len(index.instances)
+    series.size_bytes = sum(entry.size for entry in index.instances)
+    series.listed_instances = listing.expected
+    series.compared_by = listing.compared_by
+    series.state = Series.State.STORED
+    series.save()
+    refresh_study(study_id=series.study_id, series=series, first=sealed.first)
+    return revision
+
+
+def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> None:
+    """Bring the study's row in line with its series.
+
+    What describes the patient and the study comes from the stored series with the smallest UID, so that the
+    row does not depend on the order of arrival.
+    """
+    study = Study.objects.select_for_update(no_key=True).get(pk=study_id)
+    stored = Series.objects.filter(study_id=study_id, current__isnull=False)
+    if not stored.filter(series_instance_uid__lt=series.series_instance_uid).exists():
+        for name, value in asdict(study_facts(first)).items():
+            setattr(study, name, value)
+        study.name_grams = name_grams(study.patient_name)
+    totals = stored.aggregate(instances=Sum("instance_count"), size=Sum("size_bytes"))
+    study.series_count = study.series.count()
+    study.instance_count = totals["instances"] or 0
+    study.size_bytes = totals["size"] or 0
+    study.modalities = sorted(
+        set(study.series.exclude(modality="").values_list("modality", flat=True))
+    )
+    if study.state in (Study.State.INDEXED, Study.State.ARCHIVED):
+        study.state = Study.State.PULLING
+    study.save()
+
+
+@transaction.atomic
+def mark_verified(*, revision: SeriesRevision, held_uids: Iterable[str], listing: Listing) -> bool:
+    """Record that the revision was read back; True when it holds all that the hospital lists."""
+    now = timezone.now()
+    SeriesRevision.objects.filter(pk=revision.pk).update(verified_at=now)
+    verdict = compare(listing=listing, held=frozenset(held_uids))
+    state = Series.State.VERIFIED if verdict.complete else Series.State.INCOMPLETE
+    Series.objects.filter(pk=revision.series_id, current=revision).update(
+        state=state, listed_instances=listing.expected, compared_by=listing.compared_by
+    )
+    if not verdict.complete:
+        Study.objects.filter(series__pk=revision.series_id).update(state=Study.State.INCOMPLETE)
+    return verdict.complete
+
+
+def entries_by_uid(entries: Iterable[InstanceEntry]) -> dict[str, str]:
+    """SHA-256 by SOP Instance UID."""
+    return {entry.sop_instance_uid: entry.sha256 for entry in entries}
+
+
+def first_attributes(metadata: bytes) -> dict[str, Any]:
+    """The first instance's DICOM JSON of a stored metadata document."""
+    return next(iter(orjson.loads(gzip.decompress(metadata))))  # type: ignore[no-any-return]

@@ -1,0 +1,307 @@
+"""The life of a transfer: asked for, handed out, claimed by lease and generation, finished or tried again.
+
+The row is the truth; a message only wakes a worker. Every change after the claim is conditional on the
+generation, so that a worker that lost its lease can no longer change anything.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Count, F, Q
+from django.db.models.functions import Least
+from django.utils import timezone
+
+from common import audit
+from common.errors import DomainError
+from hospitals import selectors as hospitals
+from sharing.domain.planning import Waiting, choose, retry_delay_s
+from sharing.errors import LeaseLost, NotRetryable
+from sharing.models import Series, Study, Transfer
+
+LEASE = timedelta(seconds=60)
+HAND_OUT_LEASE = timedelta(seconds=120)
+MAX_ATTEMPTS = 8
+WAITING_LOOKED_AT = 32  # per lane and institution, each time work is handed out
+_PLANNER_LOCK = 0x706C616E  # advisory lock: one planner at a time hands out
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one worker to one transfer, until the lease ends or another generation begins."""
+
+    transfer_id: int
+    generation: int
+    series_id: int
+    study_id: int
+    institution_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    again: bool
+
+
+@transaction.atomic
+def request_transfers(
+    *,
+    series_ids: Iterable[int],
+    institution_id: int,
+    lane: Transfer.Lane,
+    asked_by: str = "",
+    again: bool = False,
+) -> int:
+    """Queue the copy of series. One already open is moved to the faster lane and not queued twice.
+
+    Returns the number newly queued.
+    """
+    ids = list(series_ids)
+    now = timezone.now()
+    open_ = Transfer.objects.filter(series_id__in=ids, state__in=Transfer.OPEN)
+    open_.filter(state=Transfer.State.WAITING).update(
+        lane=Least(F("lane"), int(lane)), not_before=Least(F("not_before"), now)
+    )
+    if again:
+        open_.filter(state=Transfer.State.WAITING).update(again=True)
+    taken = set(open_.values_list("series_id", flat=True))
+    fresh = [
+        Transfer(
+            series_id=series_id,
+            institution_id=institution_id,
+            lane=lane,
+            again=again,
+            asked_at=now,
+            asked_by=asked_by,
+            not_before=now,
+        )
+        for series_id in ids
+        if series_id not in taken
+    ]
+    Transfer.objects.bulk_create(fresh, ignore_conflicts=True)
+    return len(fresh)
+
+
+def release_lost() -> int:
+    """Give back what no living worker holds: the lease ended without a word. Returns how many."""
+    now = timezone.now()
+    lost = Transfer.objects.filter(lease_until__lt=now)
+    handed = lost.filter(state=Transfer.State.HANDED).update(
+        state=Transfer.State.WAITING, lease_until=None, not_before=now
+    )
+    running = lost.filter(state=Transfer.State.RUNNING).update(
+        state=Transfer.State.WAITING,
+        lease_until=None,
+        not_before=now,
+        generation=F("generation") + 1,
+        error_code="worker-lost",
+        error_text="The worker stopped without a word; the series is pulled again.",
+    )
+    return handed + running
+
+
+@transaction.atomic
+def hand_out(*, slots: int, institution_id: int | None = None) -> list[int]:
+    """Mark waiting transfers as handed to workers, fairly, and return their ids.
+
+    Lanes in order, institutions in turn, within each institution's concurrency cap; nothing of an
+    institution that is not active, keeps its quiet hours or has an open circuit.
+    """
+    if slots <= 0:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_PLANNER_LOCK])
+    free = _free_places(institution_id)
+    waiting = _waiting(list(free))
+    chosen = choose(waiting, free=free, slots=slots, turn=random.randrange(2**16))  # noqa: S311 - fairness, not secrecy
+    Transfer.objects.filter(pk__in=chosen).update(
+        state=Transfer.State.HANDED, lease_until=timezone.now() + HAND_OUT_LEASE
+    )
+    return chosen
+
+
+def open_places(*, total: int) -> int:
+    """How many more transfers the workers can take, of ``total`` places."""
+    busy = Transfer.objects.filter(state__in=[Transfer.State.HANDED, Transfer.State.RUNNING])
+    return max(0, total - busy.count())
+
+
+def _free_places(institution_id: int | None) -> dict[int, int]:
+    now = timezone.now()
+    policies = {
+        policy.institution_id: policy.concurrency
+        for policy in hospitals.list_pullable(at=now)
+        if institution_id in (None, policy.institution_id)
+    }
+    busy = (
+        Transfer.objects.filter(
+            institution_id__in=policies, state__in=[Transfer.State.HANDED, Transfer.State.RUNNING]
+        )
+        .values("institution_id")
+        .annotate(n=Count("pk"))
+    )
+    taken = {row["institution_id"]: row["n"] for row in busy}
+    return {pk: cap - taken.get(pk, 0) for pk, cap in policies.items() if cap > taken.get(pk, 0)}
+
+
+def _waiting(institution_ids: list[int]) -> list[Waiting]:
+    now = timezone.now()
+    due = Transfer.objects.filter(state=Transfer.State.WAITING, not_before__lte=now)
+    return [
+        Waiting(institution_id=pk, lane=lane, transfer_ids=ids)
+        for pk in institution_ids
+        for lane in Transfer.Lane.values
+        if (
+            ids := tuple(
+                due.filter(institution_id=pk, lane=lane)
+                .order_by("not_before", "pk")
+                .values_list("pk", flat=True)[:WAITING_LOOKED_AT]
+            )
+        )
+    ]
+
+
+@transaction.atomic
+def claim(*, transfer_id: int, worker: str) -> Claim | None:
+    """Take a transfer; None when somebody else has it or it is finished. A second delivery does nothing."""
+    now = timezone.now()
+    transfer = (
+        Transfer.objects.select_for_update(skip_locked=True, no_key=True, of=("self",))
+        .select_related("series__study")
+        .filter(pk=transfer_id)
+        .filter(
+            Q(state__in=[Transfer.State.WAITING, Transfer.State.HANDED])
+            | Q(state=Transfer.State.RUNNING, lease_until__lt=now)
+        )
+        .first()
+    )
+    if transfer is None:
+        return None
+    transfer.state = Transfer.State.RUNNING
+    transfer.generation += 1
+    transfer.attempts += 1
+    transfer.worker = worker
+    transfer.lease_until = now + LEASE
+    transfer.started_at = now
+    transfer.received_instances = transfer.received_bytes = 0
+    transfer.save()
+    study = transfer.series.study
+    Study.objects.filter(pk=study.pk, state=Study.State.INDEXED).update(state=Study.State.PULLING)
+    return Claim(
+        transfer_id=transfer.pk,
+        generation=transfer.generation,
+        series_id=transfer.series_id,
+        study_id=study.pk,
+        institution_id=transfer.institution_id,
+        study_instance_uid=study.study_instance_uid,
+        series_instance_uid=transfer.series.series_instance_uid,
+        again=transfer.again,
+    )
+
+
+def renew(held: Claim, *, instances: int, size_bytes: int, expected: int | None) -> None:
+    """Prolong the lease and show the progress.
+
+    Raises:
+        LeaseLost: another generation has begun.
+    """
+    _update(
+        held,
+        lease_until=timezone.now() + LEASE,
+        received_instances=instances,
+        received_bytes=size_bytes,
+        expected_instances=expected,
+    )
+
+
+def require_held(held: Claim) -> None:
+    """Lock the transfer's row for this transaction, if it is still ours.
+
+    Raises:
+        LeaseLost: another generation has begun.
+    """
+    row = Transfer.objects.select_for_update(no_key=True).filter(
+        pk=held.transfer_id, generation=held.generation, state=Transfer.State.RUNNING
+    )
+    if not row.exists():
+        raise LeaseLost
+
+
+def finish(held: Claim, *, instances: int, size_bytes: int, quarantined: int) -> None:
+    """The series is in the archive and proved."""
+    _update(
+        held,
+        state=Transfer.State.DONE,
+        lease_until=None,
+        finished_at=timezone.now(),
+        received_instances=instances,
+        received_bytes=size_bytes,
+        quarantined=quarantined,
+        error_code="",
+        error_text="",
+    )
+
+
+def put_back(held: Claim, *, error: DomainError, retryable: bool, quarantined: int = 0) -> datetime | None:
+    """The try failed: wait with growing, jittered delay, or give up. Returns when it is tried again."""
+    attempts = Transfer.objects.filter(pk=held.transfer_id).values_list("attempts", flat=True).get()
+    again = retryable and attempts < MAX_ATTEMPTS
+    delay = retry_delay_s(attempts=attempts, jitter=random.random())  # noqa: S311 - spread, not secrecy
+    asked = error.facts.get("retry_after_s")
+    if isinstance(asked, (int, float)):
+        delay = max(delay, min(float(asked), 3600.0))
+    now = timezone.now()
+    not_before = now + timedelta(seconds=delay)
+    _update(
+        held,
+        state=Transfer.State.WAITING if again else Transfer.State.FAILED,
+        lease_until=None,
+        not_before=not_before,
+        finished_at=None if again else now,
+        quarantined=quarantined,
+        error_code=error.code[:64],
+        error_text=error.message[:500],
+    )
+    return not_before if again else None
+
+
+@transaction.atomic
+def retry_transfer(*, actor: object, transfer_id: int) -> None:
+    """Ask again for a series whose transfer failed or waits for its next try.
+
+    Raises:
+        NotRetryable: it is running or done, or a newer transfer of the series is open.
+    """
+    changed = Transfer.objects.filter(pk=transfer_id, state=Transfer.State.WAITING).update(
+        not_before=timezone.now()
+    )
+    if not changed:
+        failed = Transfer.objects.select_for_update().filter(
+            pk=transfer_id, state=Transfer.State.FAILED
+        )
+        transfer = failed.first()
+        newer = transfer and Transfer.objects.filter(
+            series_id=transfer.series_id, state__in=Transfer.OPEN
+        )
+        if transfer is None or (newer is not None and newer.exists()):
+            raise NotRetryable
+        failed.update(
+            state=Transfer.State.WAITING, attempts=0, not_before=timezone.now(), finished_at=None
+        )
+    audit.record(actor, "transfer.retry", object_type="transfer", object_id=str(transfer_id))
+
+
+def series_to_pull(*, study_ids: Iterable[int]) -> list[Series]:
+    """Series that are listed and not wholly in the archive."""
+    return list(
+        Series.objects.filter(study_id__in=list(study_ids)).exclude(state=Series.State.VERIFIED)
+    )
+
+
+def _update(held: Claim, **values: object) -> None:
+    changed = Transfer.objects.filter(
+        pk=held.transfer_id, generation=held.generation, state=Transfer.State.RUNNING
+    ).update(**values)
+    if not changed:
+        raise LeaseLost

@@ -1,0 +1,34 @@
+"""Celery's side of the jobs: each task is one service call."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from sharing.jobs import DISCOVER_DUE, DISCOVER_WINDOW, PLAN, PULL_SERIES, SWEEP
+from sharing.services import discovery, planning, pulling, sweeping
+
+
+@PULL_SERIES.implement()
+def pull_series(*, transfer_id: int) -> None:
+    pulling.run_transfer(transfer_id=transfer_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@PLAN.implement()
+def plan() -> None:
+    planning.plan()
+
+
+@DISCOVER_DUE.implement()
+def discover_due() -> None:
+    discovery.open_due_windows()
+
+
+@DISCOVER_WINDOW.implement()
+def discover_window(*, window_id: int) -> None:
+    discovery.run_window(window_id=window_id)
+
+
+@SWEEP.implement()
+def sweep() -> None:
+    sweeping.sweep()
