@@ -1,0 +1,52 @@
+"""What ``up --demo`` adds: the demo province, and its DICOMweb hospital as a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.embedded.children import ROOT, manage
+from config.embedded.console import indent, say
+from config.embedded.specs import ChildSpec
+
+PEOPLE_FILE = "demo-people"
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """Commands that run to their end before the web server starts, then processes that stay."""
+
+    steps: tuple[tuple[str, list[str], str], ...]
+    processes: tuple[ChildSpec, ...]
+
+
+def plan(data_dir: Path, *, origin_url: str) -> DemoPlan:
+    """The seed is idempotent: at a second start it finds its rows and files and does nothing."""
+    port = origin_url.rpartition(":")[2]
+    files = data_dir / "demo" / "dicomweb-hospital"
+    origin = ChildSpec(
+        name="demo-hospital",
+        argv=[sys.executable, "-m", "tools.origin", str(files), "--port", port],
+        cwd=ROOT,
+    )
+    steps = (
+        (
+            "demo-seed",
+            manage("demo_seed", "--origin-url", origin_url),
+            "Preparing the demo province (first start: a minute) …",
+        ),
+    )
+    has_seed = any(ROOT.glob("*/management/commands/demo_seed.py")) or any(
+        ROOT.glob("platform/*/management/commands/demo_seed.py")
+    )
+    has_origin = (ROOT / "tools" / "origin" / "__main__.py").is_file()
+    return DemoPlan(steps if has_seed else (), (origin,) if has_origin else ())
+
+
+def tell_people(data_dir: Path) -> None:
+    """The log-ins that the seed made and keeps in the data directory."""
+    path = data_dir / PEOPLE_FILE
+    if path.is_file():
+        say(f"Log-ins (kept in {path}):")
+        say(indent(path.read_text(encoding="utf-8").splitlines()))
