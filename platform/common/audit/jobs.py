@@ -1,0 +1,6 @@
+"""Background work of the audit trail."""
+
+from common.jobs import Job
+
+CHAIN_ENTRIES = Job("common.audit.tasks.chain_entries", soft_limit_s=300, periodic_every_s=15)
+ANCHOR_DAYS = Job("common.audit.tasks.anchor_days", soft_limit_s=120, periodic_every_s=900)

@@ -1,0 +1,226 @@
+"""Structured logs: one line per event, with the request or task it belongs to, never with patient data."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import re
+import sys
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import structlog
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from common import metrics, request_context
+from common.identifiers.resident_id import is_valid_resident_id
+
+Event = MutableMapping[str, Any]
+
+WITHHELD = "[withheld]"
+
+# Names under which patient data arrive by accident, compared without case and underscores.
+_PATIENT_KEYS = frozenset(
+    {
+        "patientname", "patientid", "patientbirthdate", "patient", "patientaddress", "patientsex",
+        "otherpatientids", "otherpatientidssequence", "birthdate", "birthday", "residentid", "idnumber",
+        "idcard", "identitynumber", "documentnumber", "phone", "phonenumber", "mobile", "telephone",
+        "address1", "homeaddress", "accessionnumber", "referringphysicianname", "reporttext", "findings",
+        "impression", "diagnosis", "attributes", "dataset", "password", "secret", "token", "authorization",
+        "cookie", "sessionid", "querystring", "query",
+    }
+)  # fmt: skip
+_KEPT_KEYS = frozenset({"timestamp", "level", "logger", "request_id", "task_id", "task", "address"})
+_RESIDENT_ID = re.compile(r"(?<![0-9A-Za-z])\d{17}[\dXx](?![0-9A-Za-z])")
+_PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?86[- ]?)?1[3-9]\d{9}(?![0-9A-Za-z])")
+# PostgreSQL quotes the refused values in its DETAIL line.
+_DATABASE_DETAIL = re.compile(r"(DETAIL:\s*)(?:.*)")
+
+
+def _inside_uid(match: re.Match[str]) -> bool:
+    """Whether the digits are one component of a DICOM UID: dotted to other digits on either side."""
+    text, start, end = match.string, match.start(), match.end()
+    before = start >= 2 and text[start - 1] == "." and text[start - 2].isdigit()
+    after = end + 1 < len(text) and text[end] == "." and text[end + 1].isdigit()
+    return before or after
+
+
+def _mask_id(match: re.Match[str]) -> str:
+    digits = match.group()
+    if _inside_uid(match) and not is_valid_resident_id(digits):
+        return digits
+    return f"{digits[:3]}{'*' * 11}{digits[-4:]}"
+
+
+def _mask_phone(match: re.Match[str]) -> str:
+    digits = match.group()
+    return digits if _inside_uid(match) else f"{digits[:-8]}****{digits[-4:]}"
+
+
+def without_patient_data(text: str) -> str:
+    """The text with resident IDs and mobile numbers masked (policy P5) and database details withheld."""
+    text = _RESIDENT_ID.sub(_mask_id, text)
+    text = _PHONE.sub(_mask_phone, text)
+    return _DATABASE_DETAIL.sub(rf"\g<1>{WITHHELD}", text)
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return without_patient_data(value)
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        text = str(value)
+        return value if without_patient_data(text) == text else without_patient_data(text)
+    if depth >= 4:
+        return WITHHELD
+    if isinstance(value, dict):
+        return {str(key): _clean_item(str(key), item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item, depth + 1) for item in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"[{len(value)} bytes]"
+    return without_patient_data(str(value))
+
+
+def _clean_item(key: str, value: Any, depth: int = 0) -> Any:
+    if key.replace("_", "").replace("-", "").lower() in _PATIENT_KEYS:
+        return WITHHELD
+    return _clean(value, depth)
+
+
+def drop_patient_data(logger: Any, method: str, event: Event) -> Event:
+    """Processor: withhold the keys that name patient data or secrets, mask what looks like an identity in the rest."""
+    for key, value in list(event.items()):
+        if key.startswith("_") or key in _KEPT_KEYS:
+            continue
+        event[key] = _clean_item(key, value)
+    return event
+
+
+def add_request(logger: Any, method: str, event: Event) -> Event:
+    """Processor: the request identifier, unless the event names one."""
+    context = request_context.current()
+    if context.request_id:
+        event.setdefault("request_id", context.request_id)
+    return event
+
+
+_SHARED: list[Callable[..., Any]] = [
+    structlog.contextvars.merge_contextvars,
+    add_request,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+    structlog.processors.UnicodeDecoder(),
+]
+
+
+def formatter(form: str) -> logging.Formatter:
+    """The last step of every line, ours and the libraries': filter, then JSON (production) or text for a console."""
+    last: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            drop_patient_data,
+            last,
+        ],
+    )
+
+
+def configure(config: dict[str, Any]) -> None:
+    """Set up logging of the process (``LOGGING_CONFIG``): ``{"format": "json" | "console", "level": …}``."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": {"()": formatter, "form": config["format"]}},
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": "line",
+                    "stream": sys.stderr,
+                }
+            },
+            "root": {"handlers": ["stderr"], "level": config["level"]},
+            "loggers": {
+                "django": {"handlers": [], "level": "INFO", "propagate": True},
+                # Its lines carry the query string; ours, from the middleware, do not.
+                "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
+                # Every 4xx would be told twice.
+                "django.request": {"level": "ERROR"},
+                "urllib3": {"level": "WARNING"},
+                "kombu": {"level": "WARNING"},
+                "celery.app.trace": {"level": "WARNING"},
+            },
+        }
+    )
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A structured logger: ``log.info("transfer.started", transfer_id=7)``."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+_QUIET_ROUTES = frozenset({"healthz", "readyz", "metrics"})
+
+
+class RequestContextMiddleware:
+    """Gives each request its identifier, answers it back in ``X-Request-ID``, writes the access line, counts."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+        self.log = get_logger("access")
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.perf_counter()
+        context = request_context.begin(
+            request_id=request.headers.get("X-Request-ID", ""),
+            address=request_context.client_address(request.META),
+        )
+        structlog.contextvars.clear_contextvars()
+        response = self.get_response(request)
+        response.headers["X-Request-ID"] = context.request_id
+        self._tell(request, response, time.perf_counter() - started)
+        return response
+
+    def _tell(self, request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+        match = request.resolver_match
+        route = (match.view_name or "unnamed") if match else "unmatched"
+        metrics.count_request(
+            method=request.method or "", route=route, status=response.status_code, seconds=seconds
+        )
+        level = logging.DEBUG if route.rsplit(":", 1)[-1] in _QUIET_ROUTES else logging.INFO
+        self.log.log(
+            level,
+            "request",
+            method=request.method,
+            path=request.path,  # without the query: it may name a patient
+            route=route,
+            status=response.status_code,
+            wait_ms=round(
+                seconds * 1000, 1
+            ),  # until the first byte; a streamed body goes on after it
+            user_id=getattr(getattr(request, "user", None), "pk", None),
+        )
