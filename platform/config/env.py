@@ -55,6 +55,7 @@ class Environment:
     allow_loopback_hospitals: bool
     cache_bytes: int
     web_threads: int
+    pull_places: int
 
 
 class _Reader:
@@ -221,6 +222,9 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             "ALLOW_LOOPBACK_HOSPITALS", _flag, False, expected="0 or 1"
         ),
         "cache_bytes": get("PACK_CACHE_BYTES", _positive, 4 * 2**30, expected="a number of bytes"),
+        "pull_places": get(
+            "PULL_PLACES", _positive, 8, expected="how many series all workers pull at once"
+        ),
         "web_threads": get("WEB_THREADS", _positive, 16, expected="a number of threads"),
     }
     if reader.faults:

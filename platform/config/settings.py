@@ -19,6 +19,7 @@ CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
 
 OBJECT_STORE_URL = ENV.object_store_url
 REDIS_URL = ENV.redis_url
+PULL_PLACES = ENV.pull_places
 PACK_CACHE_BYTES = ENV.cache_bytes
 HOSPITAL_NETWORKS = ENV.hospital_networks
 ALLOW_LOOPBACK_HOSPITALS = ENV.allow_loopback_hospitals
@@ -108,6 +109,7 @@ DATABASES = {
         "USER": ENV.database.user,
         "PASSWORD": ENV.database.password,
         "NAME": ENV.database.name,
+        "CONN_HEALTH_CHECKS": True,  # a database that was restarted is noticed before it is used
         "OPTIONS": {"pool": {"min_size": 1, "max_size": ENV.web_threads + 4, "timeout": 10}},
     }
 }

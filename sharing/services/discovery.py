@@ -58,10 +58,7 @@ def open_window(
     Raises:
         InstitutionNotActive: it is suspended, has left, or is not yet connected.
     """
-    if not any(
-        policy.institution_id == institution_id for policy in hospital_selectors.list_pullable()
-    ):
-        raise InstitutionNotActive
+    require_active(institution_id=institution_id)
     if since is None and until is None:
         spans: Sequence[tuple[date | None, date | None]] = [(None, None)]
     else:
@@ -88,11 +85,24 @@ def open_window(
     ]
 
 
+def require_active(*, institution_id: int) -> None:
+    """Whether the institution may be asked for studies.
+
+    Raises:
+        InstitutionNotActive: it is suspended, has left, or is not yet connected.
+    """
+    pullable = {policy.institution_id for policy in hospital_selectors.list_pullable()}
+    if institution_id not in pullable:
+        raise InstitutionNotActive
+
+
 def open_due_windows() -> int:
     """Open today's window of every active institution and hand all due windows to workers."""
     now = timezone.now()
     today = timezone.localdate()
-    for policy in hospital_selectors.list_pullable(at=now):
+    for policy in hospital_selectors.list_pullable():
+        if policy.slots(now) == 0:
+            continue
         fresh = DiscoveryWindow.objects.filter(
             institution_id=policy.institution_id, until=today, updated_at__gt=now - DUE_EVERY
         )
@@ -277,13 +287,12 @@ def _read(origin: Origin, window: DiscoveryWindow) -> None:
                 index_only=window.index_only,
             )
         window.found += len(fresh)
-        window.offset += len(page)
+        window.offset += page.received
         window.lease_until = timezone.now() + WINDOW_LEASE
         window.save()
-        if page and not fresh:
+        if page.offset_ignored:
             _split(window)
-            break
-        if len(page) < PAGE:
+        if page.is_last:
             break
     window.state = Window.State.DONE
     window.lease_until = None

@@ -157,7 +157,7 @@ class _SeriesPull:
             spool=self.spool,
             asked=Asked(
                 institution_id=held.institution_id,
-                institution_code=self.policy.institution_code,
+                institution_code=self.policy.code,
                 study_instance_uid=held.study_instance_uid,
                 series_instance_uid=held.series_instance_uid,
             ),
@@ -194,7 +194,7 @@ class _SeriesPull:
             )
         self.progress.check()
         sealed = revisions.seal(
-            institution_code=self.policy.institution_code,
+            institution_code=self.policy.code,
             held=self.held,
             number=(self.base.number if self.base else 0) + 1,
             received=received,

@@ -116,6 +116,17 @@ def open_case(*, institution_id: int, key: str, facts: dict[str, object]) -> Qua
     return case
 
 
+def find_case(*, institution_id: int, facts: dict[str, object]) -> Quarantined | None:
+    """The case of these facts, if its row exists."""
+    return Quarantined.objects.filter(
+        institution_id=institution_id,
+        **{
+            name: facts[name]
+            for name in ("study_instance_uid", "series_instance_uid", "sha256", "reason")
+        },
+    ).first()
+
+
 def settle_truncated(*, institution_id: int, series_instance_uid: str) -> int:
     """Close the cases of cut-off transmissions of a series that has since arrived whole."""
     return Quarantined.objects.filter(

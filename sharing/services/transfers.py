@@ -7,7 +7,7 @@ generation, so that a worker that lost its lease can no longer change anything.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from django.utils import timezone
 from common import audit
 from common.errors import DomainError
 from hospitals import selectors as hospitals
+from hospitals.domain.policy import PullPolicy
 from sharing.domain.planning import Waiting, choose, retry_delay_s
 from sharing.errors import LeaseLost, NotRetryable
 from sharing.models import Series, Study, Transfer
@@ -106,15 +107,20 @@ def hand_out(*, slots: int, institution_id: int | None = None) -> list[int]:
     """Mark waiting transfers as handed to workers, fairly, and return their ids.
 
     Lanes in order, institutions in turn, within each institution's concurrency cap; nothing of an
-    institution that is not active, keeps its quiet hours or has an open circuit.
+    institution that is not active or has an open circuit; in its quiet hours only what is asked on demand.
     """
     if slots <= 0:
         return []
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_PLANNER_LOCK])
-    free = _free_places(institution_id)
-    waiting = _waiting(list(free))
-    chosen = choose(waiting, free=free, slots=slots, turn=random.randrange(2**16))  # noqa: S311 - fairness, not secrecy
+    policies = [
+        policy
+        for policy in hospitals.list_pullable()
+        if institution_id in (None, policy.institution_id)
+    ]
+    free = _free_places(policies)
+    turn = random.randrange(2**16)  # noqa: S311 - fairness, not secrecy
+    chosen = choose(_waiting(policies, free), free=free, slots=slots, turn=turn)
     Transfer.objects.filter(pk__in=chosen).update(
         state=Transfer.State.HANDED, lease_until=timezone.now() + HAND_OUT_LEASE
     )
@@ -127,39 +133,37 @@ def open_places(*, total: int) -> int:
     return max(0, total - busy.count())
 
 
-def _free_places(institution_id: int | None) -> dict[int, int]:
+def _free_places(policies: Sequence[PullPolicy]) -> dict[int, int]:
     now = timezone.now()
-    policies = {
-        policy.institution_id: policy.concurrency
-        for policy in hospitals.list_pullable(at=now)
-        if institution_id in (None, policy.institution_id)
-    }
     busy = (
-        Transfer.objects.filter(
-            institution_id__in=policies, state__in=[Transfer.State.HANDED, Transfer.State.RUNNING]
-        )
+        Transfer.objects.filter(state__in=[Transfer.State.HANDED, Transfer.State.RUNNING])
         .values("institution_id")
         .annotate(n=Count("pk"))
     )
     taken = {row["institution_id"]: row["n"] for row in busy}
-    return {pk: cap - taken.get(pk, 0) for pk, cap in policies.items() if cap > taken.get(pk, 0)}
+    return {
+        policy.institution_id: policy.slots(now) - taken.get(policy.institution_id, 0)
+        for policy in policies
+    }
 
 
-def _waiting(institution_ids: list[int]) -> list[Waiting]:
+def _waiting(policies: Sequence[PullPolicy], free: Mapping[int, int]) -> list[Waiting]:
     now = timezone.now()
+    local = timezone.localtime(now)
     due = Transfer.objects.filter(state=Transfer.State.WAITING, not_before__lte=now)
-    return [
-        Waiting(institution_id=pk, lane=lane, transfer_ids=ids)
-        for pk in institution_ids
-        for lane in Transfer.Lane.values
-        if (
-            ids := tuple(
-                due.filter(institution_id=pk, lane=lane)
-                .order_by("not_before", "pk")
-                .values_list("pk", flat=True)[:WAITING_LOOKED_AT]
+    found = []
+    for policy in policies:
+        if free[policy.institution_id] <= 0:
+            continue
+        lanes = [Transfer.Lane.ON_DEMAND] if policy.is_quiet(local) else list(Transfer.Lane)
+        for lane in lanes:
+            rows = due.filter(institution_id=policy.institution_id, lane=lane)
+            ids = tuple(
+                rows.order_by("not_before", "pk").values_list("pk", flat=True)[:WAITING_LOOKED_AT]
             )
-        )
-    ]
+            if ids:
+                found.append(Waiting(policy.institution_id, int(lane), ids))
+    return found
 
 
 @transaction.atomic
@@ -248,7 +252,7 @@ def put_back(held: Claim, *, error: DomainError, retryable: bool, quarantined: i
     attempts = Transfer.objects.filter(pk=held.transfer_id).values_list("attempts", flat=True).get()
     again = retryable and attempts < MAX_ATTEMPTS
     delay = retry_delay_s(attempts=attempts, jitter=random.random())  # noqa: S311 - spread, not secrecy
-    asked = error.facts.get("retry_after_s")
+    asked = getattr(error, "retry_after_s", None)
     if isinstance(asked, (int, float)):
         delay = max(delay, min(float(asked), 3600.0))
     now = timezone.now()

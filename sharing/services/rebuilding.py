@@ -1,0 +1,218 @@
+"""The index from the bucket alone: studies, series, revisions, certificates and quarantine cases.
+
+Drops nothing. A row that exists is brought in line with the newest complete revision in the bucket.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import orjson
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from common.archive import documents, keys
+from common.archive.documents import SeriesIndex
+from common.errors import DomainError
+from common.storage import object_store
+from hospitals import selectors as hospital_selectors
+from hospitals import services as hospital_services
+from hospitals.domain.policy import InstitutionFacts
+from hospitals.errors import InstitutionUnknown
+from sharing.domain.completeness import Listing
+from sharing.models import Certificate, Series, SeriesRevision, Study
+from sharing.services import proving, quarantine, revisions
+from sharing.services.revisions import Sealed
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Rebuilt:
+    """What a rebuild wrote, and what in the bucket it could not use, with the reason."""
+
+    institutions: int = 0
+    studies: int = 0
+    series: int = 0
+    revisions: int = 0
+    certificates: int = 0
+    quarantined: int = 0
+    unusable: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _StudyInBucket:
+    prefixes: dict[str, list[tuple[int, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # series UID → (number, prefix)
+    certificates: list[str] = field(default_factory=list)
+
+
+def rebuild_index() -> Iterator[Rebuilt]:
+    """Rebuild everything; yields the running totals after each study, so that progress can be shown."""
+    done = Rebuilt()
+    ids: dict[str, int] = {}
+    for stat in object_store().list("institutions/"):
+        ids |= _restore_institution(stat.key, done)
+    for (code, study_uid), found in _studies(done):
+        if code not in ids:
+            ids |= _known_institution(code, done)
+        if code in ids:
+            _restore_study(ids[code], study_uid, found, done)
+        yield done
+    for stat in object_store().list("quarantine/"):
+        if stat.key.endswith(".json"):
+            _restore_case(stat.key, ids, done)
+    yield done
+
+
+def _restore_institution(key: str, done: Rebuilt) -> dict[str, int]:
+    facts = InstitutionFacts.from_json(orjson.loads(object_store().get_bytes(key)))
+    institution = hospital_services.restore_institution(facts)
+    done.institutions += 1
+    return {facts.code: institution.pk}
+
+
+def _known_institution(code: str, done: Rebuilt) -> dict[str, int]:
+    try:
+        return {code: hospital_selectors.get_institution(code=code).pk}
+    except InstitutionUnknown:
+        done.unusable.append(f"archive/{code}/: no institutions/{code}.json and no such institution")
+        return {}
+
+
+def _studies(done: Rebuilt) -> Iterator[tuple[tuple[str, str], _StudyInBucket]]:
+    parsed = (
+        (keys.parse_archive_key(stat.key), stat.key) for stat in object_store().list("archive/")
+    )
+    known = ((key, name) for key, name in parsed if key is not None or _note(done, name))
+    for study, items in groupby(known, key=lambda item: (item[0].institution_code, item[0].study_instance_uid)):
+        found = _StudyInBucket()
+        for key, name in items:
+            if key.is_certificate:
+                found.certificates.append(name)
+            elif name.endswith(".index.json.gz"):  # the last of the three to be written
+                found.prefixes[key.series_instance_uid].append((key.number, key.prefix))
+        yield study, found
+
+
+def _note(done: Rebuilt, name: str) -> bool:
+    done.unusable.append(f"{name}: not a name of the archive")
+    return False
+
+
+@transaction.atomic
+def _restore_study(
+    institution_id: int, study_uid: str, found: _StudyInBucket, done: Rebuilt
+) -> None:
+    study, created = Study.objects.get_or_create(
+        institution_id=institution_id,
+        study_instance_uid=study_uid,
+        defaults={"found_at": timezone.now()},
+    )
+    done.studies += 1
+    for series_uid, numbered in sorted(found.prefixes.items()):
+        _restore_series(study, series_uid, sorted(numbered), done)
+    for key in sorted(found.certificates):
+        _restore_certificate(study, key, done)
+    study.refresh_from_db()
+    if not study.series.exclude(current=None).exists() and created:
+        study.delete()
+        done.studies -= 1
+        return
+    _settle_state(study)
+
+
+def _restore_series(
+    study: Study, series_uid: str, numbered: list[tuple[int, str]], done: Rebuilt
+) -> None:
+    series, _ = Series.objects.select_related("current").get_or_create(
+        study=study, series_instance_uid=series_uid
+    )
+    done.series += 1
+    for number, prefix in numbered:
+        if series.current is not None and series.current.number >= number:
+            continue
+        try:
+            sealed = _sealed(prefix)
+        except (DomainError, ValueError) as error:
+            done.unusable.append(f"{prefix}: {error}")
+            continue
+        listing = Listing(count=sealed.index.listed_instances)
+        revisions.write_rows(series=series, sealed=sealed, listing=listing)
+        Series.objects.filter(pk=series.pk).update(compared_by=sealed.index.compared_by)
+        done.revisions += 1
+
+
+def _sealed(prefix: str) -> Sealed:
+    store = object_store()
+    index = SeriesIndex.from_bytes(store.get_bytes(keys.index_key(prefix)))
+    first = next(documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix))))
+    if store.head(index.pack_key).size != index.pack_size:
+        raise ValueError("the pack is not as long as its index says")
+    return Sealed(
+        index=index, prefix=prefix, size_bytes=index.pack_size, first=orjson.loads(first)
+    )
+
+
+def _restore_certificate(study: Study, key: str, done: Rebuilt) -> None:
+    data = object_store().get_bytes(key)
+    body: dict[str, Any] = orjson.loads(data)
+    if not Certificate.objects.filter(study=study, number=body["number"]).exists():
+        body["issued_at"] = str(body["issued_at"])
+        fresh = Study.objects.get(pk=study.pk)
+        proving.write_certificate(study=fresh, key=key, data=data, body=body)
+        done.certificates += 1
+
+
+def _settle_state(study: Study) -> None:
+    """Series that the newest certificate names with their current revision were read back and complete."""
+    last = study.certificates.first()
+    proved = {
+        entry["series_instance_uid"]: entry for entry in (last.body["series"] if last else [])
+    }
+    whole = bool(proved)
+    for series in study.series.select_related("current"):
+        entry = proved.get(series.series_instance_uid)
+        current = series.current
+        if entry and current is not None and entry.get("prefix") == current.prefix and last:
+            SeriesRevision.objects.filter(pk=current.pk).update(
+                verified_at=current.verified_at or datetime.fromisoformat(last.body["issued_at"])
+            )
+            Series.objects.filter(pk=series.pk).update(
+                state=Series.State.VERIFIED,
+                listed_instances=entry["listed"],
+                compared_by=entry["compared_by"],
+            )
+        else:
+            whole = False
+            short = (series.listed_instances or 0) > series.instance_count
+            Series.objects.filter(pk=series.pk).update(
+                state=Series.State.INCOMPLETE if short else Series.State.STORED
+            )
+    state = Study.State.ARCHIVED if whole else Study.State.INCOMPLETE
+    Study.objects.filter(pk=study.pk).update(state=state)
+
+
+def _restore_case(key: str, ids: dict[str, int], done: Rebuilt) -> None:
+    code = key.split("/")[1]
+    if code not in ids:
+        ids |= _known_institution(code, done)
+    if code not in ids:
+        return
+    facts: dict[str, Any] = orjson.loads(object_store().get_bytes(key))
+    known = quarantine.find_case(institution_id=ids[code], facts=facts)
+    if known is None:
+        quarantine.open_case(
+            institution_id=ids[code],
+            key=keys.quarantine_key(code, str(facts["sha256"])),
+            facts=facts,
+        )
+        done.quarantined += 1
+
