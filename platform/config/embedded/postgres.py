@@ -31,12 +31,19 @@ class Postgres:
     """The cluster of one data directory."""
 
     def __init__(
-        self, data_dir: Path, *, port: int, password: str, database: str = "imaging"
+        self,
+        data_dir: Path,
+        *,
+        port: int,
+        password: str,
+        database: str = "imaging",
+        options: tuple[str, ...] = (),
     ) -> None:
         self.data_dir = data_dir
         self.port = port
         self.password = password
         self.database = database
+        self.options = options  # NAME=value settings of the server
         self.place: Place = place(data_dir, find_postgres())
 
     @property
@@ -59,6 +66,7 @@ class Postgres:
                 "unix_socket_directories=",
                 "-c",
                 "max_connections=200",
+                *(word for option in self.options for word in ("-c", option)),
             ],
             env=_environment(),
             cwd=self.place.data,

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Everything that CI runs (``make test``): static checks, services, pytest, services stopped again.
+
+pytest's closing line is the last line of the run. Words after ``make test`` go to pytest through
+``PYTEST_ARGS``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVICES = [sys.executable, str(ROOT / "tools" / "services")]
+
+
+def main() -> int:
+    checks = subprocess.call([sys.executable, str(ROOT / "tools" / "check.py")])
+    sys.stdout.flush()
+    try:
+        if subprocess.call([*SERVICES, "up"]):
+            return 1
+        tests = run_tests()
+    finally:
+        # Quietly: nothing may follow the closing line of pytest.
+        subprocess.call([*SERVICES, "down", "--quiet"])
+    return tests or checks
+
+
+def run_tests() -> int:
+    lines = subprocess.check_output([*SERVICES, "env"], text=True).splitlines()
+    environment = {**os.environ, **dict(line.split("=", 1) for line in lines)}
+    words = shlex.split(os.environ.get("PYTEST_ARGS", ""))
+    return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT, env=environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Services for the tests; started by ``tools/services``."""
