@@ -13,17 +13,13 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, resolve_url
 from django.utils.translation import gettext as _
 
+from common.accounts.bearer import bearer_of
 from common.accounts.public import is_public
-from common.accounts.tokens import Bearer, TokenRefused, resolve_token
+from common.accounts.tokens import TokenRefused, resolve_token
 from common.problem import error_response, is_page
 
 _CHALLENGE = 'Bearer realm="imaging"'
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-def bearer_of(request: HttpRequest) -> Bearer | None:
-    """The bearer token that this request was let in by; None for a session."""
-    return getattr(request, "bearer", None)
 
 
 class ClosedByDefaultMiddleware:

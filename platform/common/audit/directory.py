@@ -31,7 +31,7 @@ _directory: Directory = _Nobody()
 
 def set_directory(directory: Directory) -> None:
     """Register the source of institution names; called once, from ``AppConfig.ready``."""
-    global _directory  # noqa: PLW0603  # one per process, set at start
+    global _directory  # one per process, set at start
     _directory = directory
 
 

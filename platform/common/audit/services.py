@@ -64,7 +64,7 @@ def record(
         result=result,
         detail=detail or {},
     )
-    return AuditEntry.objects.create(count=count, **values)
+    return AuditEntry.objects.create(count=count, **_with_institution(values))
 
 
 def record_view(
@@ -128,11 +128,16 @@ def _actor_values(actor: Actor) -> dict[str, Any]:
         return {"actor_kind": "system", "actor_name": actor}
     if not isinstance(actor, AbstractBaseUser):
         return {"actor_kind": "anonymous"}
-    place = institution_of(user_id=actor.pk)
+    return {"actor_kind": "user", "actor_id": actor.pk, "actor_name": actor.get_username()}
+
+
+def _with_institution(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the actor's institution copied in: as late as possible, it costs a query."""
+    if values["actor_kind"] != "user":
+        return values
+    place = institution_of(user_id=values["actor_id"])
     return {
-        "actor_kind": "user",
-        "actor_id": actor.pk,
-        "actor_name": actor.get_username(),
+        **values,
         "actor_institution_code": place.code,
         "actor_institution_name": place.name,
     }
@@ -213,7 +218,7 @@ def _carry_over(key: bytes, values: dict[str, Any], count: int, last_at: datetim
             SET count = audit_repeatedaccess.count + EXCLUDED.count,
                 last_at = greatest(audit_repeatedaccess.last_at, EXCLUDED.last_at)
             """,
-            [key, last_at, last_at, count, json.dumps(values)],
+            [key, last_at, last_at, count, json.dumps(_with_institution(values))],
         )
 
 

@@ -1,0 +1,70 @@
+"""``manage.py export_audit``: the chain as JSON lines, for ``tools/verify_audit_export.py`` and for archiving."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from common.audit import chain, sequencer
+from common.audit.models import ChainLink, DailyAnchor
+from common.audit.verify import linked_entries
+
+
+def export_lines(*, after: int = 0) -> Iterator[str]:
+    """A head, one line for each link, one for each anchor of the part, and an end with the count.
+
+    Raises:
+        CommandError: there is no link ``after``.
+    """
+    head = chain.GENESIS
+    if after:
+        link = ChainLink.objects.filter(sequence=after).first()
+        if link is None:
+            raise CommandError(f"The chain has no link {after}.")
+        head = bytes(link.hash)
+    yield _line(kind="head", format="imaging-audit-export", version=1, after=after, hash=head.hex())
+    last = after
+    for item in linked_entries(after=after):
+        last = item.sequence
+        yield _line(
+            kind="entry",
+            sequence=item.sequence,
+            prev_hash=item.prev_hash.hex(),
+            hash=item.hash.hex(),
+            entry=item.fields,
+        )
+    for anchor in DailyAnchor.objects.filter(sequence__gt=after, sequence__lte=last):
+        yield _line(
+            kind="anchor",
+            day=str(anchor.day),
+            sequence=anchor.sequence,
+            hash=bytes(anchor.hash).hex(),
+        )
+    yield _line(kind="end", sequence=last)
+
+
+def _line(**fields: Any) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+class Command(BaseCommand):
+    help = "Write the audit chain as JSON lines."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--output", type=Path, help="a file; the standard output if not given")
+        parser.add_argument("--after", type=int, default=0, help="only links after this sequence")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sequencer.chain_all()
+        lines = export_lines(after=options["after"])
+        if options["output"] is None:
+            for line in lines:
+                self.stdout.write(line)
+            return
+        with options["output"].open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
