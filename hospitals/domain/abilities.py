@@ -23,6 +23,7 @@ class Abilities:
     includefield: bool | None = None
     metadata: bool | None = None
     stored_syntax: bool | None = None
+    any_syntax: bool | None = None  # accepts transfer-syntax=* at all
     transfer_syntaxes: tuple[str, ...] = ()
     latency_ms: Mapping[str, int] = field(default_factory=dict)
     server: str = ""

@@ -6,7 +6,9 @@ from hospitals.selectors.health import (
     ProbeView,
     get_health,
     health_overview,
+    list_probes,
     newest_probes,
+    probe_view,
 )
 from hospitals.selectors.institutions import (
     consortia,
@@ -38,9 +40,11 @@ __all__ = [
     "institution_facts",
     "institution_ids_visible_to",
     "list_memberships",
+    "list_probes",
     "list_pullable",
     "memberships_of",
     "newest_probes",
+    "probe_view",
     "pull_policy",
     "regions",
     "roles_of",

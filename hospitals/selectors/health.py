@@ -136,11 +136,12 @@ def _row(institution: Institution, probes: Mapping[int, Probe], now: dt.datetime
         last_error_code=endpoint.last_error_code if endpoint else "",
         last_error_text=endpoint.last_error_text if endpoint else "",
         last_error_at=endpoint.last_error_at if endpoint else None,
-        probe=_probe_view(probe) if probe else None,
+        probe=probe_view(probe) if probe else None,
     )
 
 
-def _probe_view(probe: Probe) -> ProbeView:
+def probe_view(probe: Probe) -> ProbeView:
+    """A stored probe as it is shown."""
     return ProbeView(
         at=probe.at,
         reachable=probe.reachable,
@@ -149,3 +150,9 @@ def _probe_view(probe: Probe) -> ProbeView:
         error_text=probe.error_text,
         duration_ms=probe.duration_ms,
     )
+
+
+def list_probes(*, institution_id: int, newest: int = 20) -> list[Probe]:
+    """The newest probes of an institution's endpoint, newest first."""
+    rows = Probe.objects.filter(endpoint__institution_id=institution_id)
+    return list(rows.order_by("-at", "-pk")[:newest])

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from common.audit import InstitutionNames
 from hospitals.models import Membership
 from hospitals.permissions import RoleAt, memberships_in_force, roles_of
 
@@ -22,3 +23,19 @@ def list_memberships(
     """Memberships in force on a day, of one institution or of all, with their people."""
     rows = memberships_in_force(on=on).select_related("user", "institution").order_by("pk")
     return rows if institution_id is None else rows.filter(institution_id=institution_id)
+
+
+class WorkplaceDirectory:
+    """Tells the audit trail where an account works, by its memberships of today."""
+
+    def institution_of(self, *, user_id: int) -> InstitutionNames:
+        """The one institution of an account; empty for none or several."""
+        names = set(
+            memberships_in_force()
+            .filter(user_id=user_id, institution__isnull=False)
+            .values_list("institution__code", "institution__name")
+        )
+        if len(names) != 1:
+            return InstitutionNames()
+        code, name = names.pop()
+        return InstitutionNames(code=code, name=name)

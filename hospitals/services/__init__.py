@@ -1,6 +1,35 @@
 """Every write about members of the province, and the way to their archives."""
 
 from hospitals.services.circuits import record_origin_failure, record_origin_success
+from hospitals.services.endpoints import EndpointSettings, set_endpoint
+from hospitals.services.institutions import (
+    activate,
+    add_institution,
+    leave,
+    restore_institution,
+    suspend,
+    update_institution,
+)
+from hospitals.services.memberships import end_membership, grant_membership
 from hospitals.services.origins import open_origin
+from hospitals.services.probing import probe
+from hospitals.services.regions import add_consortium, add_region
 
-__all__ = ["open_origin", "record_origin_failure", "record_origin_success"]
+__all__ = [
+    "EndpointSettings",
+    "activate",
+    "add_consortium",
+    "add_institution",
+    "add_region",
+    "end_membership",
+    "grant_membership",
+    "leave",
+    "open_origin",
+    "probe",
+    "record_origin_failure",
+    "record_origin_success",
+    "restore_institution",
+    "set_endpoint",
+    "suspend",
+    "update_institution",
+]

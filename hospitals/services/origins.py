@@ -11,12 +11,16 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from common import privacy
-from common.dicomweb.client import DicomwebOrigin
+from common.dicomweb.client import DicomwebOrigin, OriginConfig
 from common.dicomweb.folder import FolderOrigin
-from common.dicomweb.origin import Origin, OriginConfig
+from common.dicomweb.origin import Origin
+from hospitals.domain.abilities import Abilities
 from hospitals.errors import EndpointMissing, HospitalSuspended, InstitutionUnknown
 from hospitals.models import Endpoint, Institution
+from hospitals.selectors.health import newest_probes
 
+# An encrypted secret opens only as what it is.
+SECRET_CONTEXT = "hospitals_endpoint.secret"  # noqa: S105 - a place, not a password
 CLOSED_STATES = frozenset({Institution.State.SUSPENDED, Institution.State.LEFT})
 
 
@@ -53,13 +57,32 @@ def open_origin(*, institution_id: int) -> Iterator[Origin]:
 def connect(endpoint: Endpoint) -> Origin:
     """The origin of an endpoint, whatever the institution's state; the caller closes it."""
     if endpoint.kind == Endpoint.Kind.FOLDER:
-        return FolderOrigin(Path(endpoint.folder))
+        return folder_origin(endpoint)
     return DicomwebOrigin(origin_config(endpoint))
 
 
+def folder_origin(endpoint: Endpoint) -> FolderOrigin:
+    """The folder of an endpoint; its index is kept outside of it, for a hospital's folder is only read."""
+    return FolderOrigin(
+        Path(endpoint.folder),
+        cache_dir=settings.DATA_DIR / "folders",
+        character_set=endpoint.character_set,
+    )
+
+
 def origin_config(endpoint: Endpoint) -> OriginConfig:
-    """What the client needs to know of a DICOMweb endpoint, with its secret in the clear."""
-    secret = json.loads(privacy.decrypt(bytes(endpoint.secret))) if endpoint.secret else {}
+    """What the client needs to know of a DICOMweb endpoint, with its secret in the clear.
+
+    The bandwidth ceiling is the institution's; each of its connections gets its share.
+    """
+    secret = (
+        json.loads(privacy.decrypt(endpoint.secret, context=SECRET_CONTEXT))
+        if endpoint.secret
+        else {}
+    )
+    newest = newest_probes([endpoint.pk], only_reachable=True).get(endpoint.pk)
+    abilities = Abilities.from_json(newest.abilities) if newest else Abilities()
+    ceiling = endpoint.bandwidth_bytes_per_s
     return OriginConfig(
         base_url=endpoint.base_url,
         auth=endpoint.auth,
@@ -68,5 +91,7 @@ def origin_config(endpoint: Endpoint) -> OriginConfig:
         read_timeout_s=endpoint.read_timeout_s,
         networks=settings.HOSPITAL_NETWORKS,
         allow_loopback=settings.ALLOW_LOOPBACK_HOSPITALS,
-        bandwidth_bytes_per_s=endpoint.bandwidth_bytes_per_s,
+        bandwidth_bytes_per_s=None if ceiling is None else max(ceiling // endpoint.concurrency, 1),
+        accept_any_syntax=abilities.any_syntax is not False,
+        send_includefield=abilities.includefield is not False,
     )
