@@ -1,0 +1,1 @@
+"""The archive's objects: packs of instances, the documents beside them, their names and their proof."""
