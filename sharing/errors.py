@@ -59,3 +59,11 @@ class SpoolFailed(DomainError):
 
     code = "spool-failed"
     kind = Kind.UNAVAILABLE
+
+
+class NotPulledYet(DomainError):
+    """This study is known from the hospital's list, and has not been copied into the archive yet."""
+
+    code = "not-pulled-yet"
+    kind = Kind.UNAVAILABLE
+    retry_after_s = 60

@@ -6,6 +6,8 @@ from common.jobs import Job
 
 PULL_SERIES = Job("sharing.tasks.pull_series", queue="transfer", soft_limit_s=9000)
 PLAN = Job("sharing.tasks.plan", queue="default", soft_limit_s=60, periodic_every_s=2)
-DISCOVER_DUE = Job("sharing.tasks.discover_due", queue="default", soft_limit_s=60, periodic_every_s=60)
+DISCOVER_DUE = Job(
+    "sharing.tasks.discover_due", queue="default", soft_limit_s=60, periodic_every_s=60
+)
 DISCOVER_WINDOW = Job("sharing.tasks.discover_window", queue="discovery", soft_limit_s=3600)
 SWEEP = Job("sharing.tasks.sweep", queue="default", soft_limit_s=3600, periodic_every_s=6 * 3600)

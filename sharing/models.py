@@ -27,7 +27,9 @@ class Study(models.Model):
     study_instance_uid = models.CharField(max_length=64)
     patient_id = models.CharField(max_length=128, blank=True, default="")
     issuer_of_patient_id = models.CharField(max_length=128, blank=True, default="")
-    patient_name = models.CharField(max_length=400, blank=True, default="")  # PN, UTF-8, with = and ^
+    patient_name = models.CharField(
+        max_length=400, blank=True, default=""
+    )  # PN, UTF-8, with = and ^
     name_grams = ArrayField(models.CharField(max_length=64), default=list)
     patient_birth_date = models.DateField(null=True)
     patient_sex = models.CharField(max_length=16, blank=True, default="")
@@ -58,7 +60,9 @@ class Study(models.Model):
             models.Index(fields=["study_instance_uid"], name="study_by_uid"),
             models.Index(fields=["patient_id", "-study_date"], name="study_by_patient"),
             models.Index(fields=["accession_number"], name="study_by_accession"),
-            models.Index(F("study_date").desc(nulls_last=True), F("id").desc(), name="study_newest"),
+            models.Index(
+                F("study_date").desc(nulls_last=True), F("id").desc(), name="study_newest"
+            ),
             models.Index(
                 F("institution"),
                 F("study_date").desc(nulls_last=True),
@@ -243,7 +247,9 @@ class Transfer(models.Model):
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.BACKFILL)
     state = models.CharField(max_length=16, choices=State, default=State.WAITING)
     again = models.BooleanField(default=False)  # compare every instance, those already here too
-    generation = models.PositiveIntegerField(default=0)  # grows with each claim; a stale worker is refused
+    generation = models.PositiveIntegerField(
+        default=0
+    )  # grows with each claim; a stale worker is refused
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=128, blank=True, default="")
     attempts = models.PositiveIntegerField(default=0)

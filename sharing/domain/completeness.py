@@ -31,7 +31,9 @@ class Listing:
     @property
     def expected(self) -> int | None:
         """The number of instances that the hospital claims; the larger where its answers differ."""
-        listed = [n for n in (self.count, None if self.uids is None else len(self.uids)) if n is not None]
+        listed = [
+            n for n in (self.count, None if self.uids is None else len(self.uids)) if n is not None
+        ]
         return max(listed, default=None)
 
 

@@ -150,9 +150,7 @@ def index_study(
         )
         rows = [row for row in rows if _uid(row) == study_instance_uid]
         if rows:
-            take_study(
-                origin, institution_id=institution_id, row=rows[0], lane=lane, again=again
-            )
+            take_study(origin, institution_id=institution_id, row=rows[0], lane=lane, again=again)
     return len(rows[:1])
 
 

@@ -75,7 +75,9 @@ def certify_overdue(*, limit: int = 100) -> int:
         .exclude(Exists(unfinished))
         .exclude(Exists(running))
     )
-    return sum(certify(study_id=pk) is not None for pk in whole.values_list("pk", flat=True)[:limit])
+    return sum(
+        certify(study_id=pk) is not None for pk in whole.values_list("pk", flat=True)[:limit]
+    )
 
 
 def store_institution(*, institution_id: int) -> None:

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from common.archive import documents, keys
 from common.archive.documents import SeriesIndex
+from common.archive.keys import CertificateKey, RevisionKey
 from common.errors import DomainError
 from common.storage import object_store
 from hospitals import selectors as hospital_selectors
@@ -83,28 +84,34 @@ def _known_institution(code: str, done: Rebuilt) -> dict[str, int]:
     try:
         return {code: hospital_selectors.get_institution(code=code).pk}
     except InstitutionUnknown:
-        done.unusable.append(f"archive/{code}/: no institutions/{code}.json and no such institution")
+        done.unusable.append(
+            f"archive/{code}/: no institutions/{code}.json and no such institution"
+        )
         return {}
 
 
 def _studies(done: Rebuilt) -> Iterator[tuple[tuple[str, str], _StudyInBucket]]:
-    parsed = (
-        (keys.parse_archive_key(stat.key), stat.key) for stat in object_store().list("archive/")
-    )
-    known = ((key, name) for key, name in parsed if key is not None or _note(done, name))
-    for study, items in groupby(known, key=lambda item: (item[0].institution_code, item[0].study_instance_uid)):
+    """The studies of the bucket, in the order of their keys, one at a time."""
+    named = _named(done)
+    for study, items in groupby(named, key=lambda item: item[0]):
         found = _StudyInBucket()
-        for key, name in items:
-            if key.is_certificate:
-                found.certificates.append(name)
-            elif name.endswith(".index.json.gz"):  # the last of the three to be written
+        for _, key in items:
+            if isinstance(key, CertificateKey):
+                found.certificates.append(
+                    keys.certificate_key(key.institution_code, key.study_instance_uid, key.number)
+                )
+            elif key.is_index:  # the last of the three to be written
                 found.prefixes[key.series_instance_uid].append((key.number, key.prefix))
         yield study, found
 
 
-def _note(done: Rebuilt, name: str) -> bool:
-    done.unusable.append(f"{name}: not a name of the archive")
-    return False
+def _named(done: Rebuilt) -> Iterator[tuple[tuple[str, str], CertificateKey | RevisionKey]]:
+    for stat in object_store().list("archive/"):
+        key = keys.parse_revision_key(stat.key) or keys.parse_certificate_key(stat.key)
+        if key is None:
+            done.unusable.append(f"{stat.key}: not a name of the archive")
+        else:
+            yield (key.institution_code, key.study_instance_uid), key
 
 
 @transaction.atomic
@@ -153,12 +160,10 @@ def _restore_series(
 def _sealed(prefix: str) -> Sealed:
     store = object_store()
     index = SeriesIndex.from_bytes(store.get_bytes(keys.index_key(prefix)))
-    first = next(documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix))))
+    first = documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix)))[0]
     if store.head(index.pack_key).size != index.pack_size:
         raise ValueError("the pack is not as long as its index says")
-    return Sealed(
-        index=index, prefix=prefix, size_bytes=index.pack_size, first=orjson.loads(first)
-    )
+    return Sealed(index=index, prefix=prefix, size_bytes=index.pack_size, first=orjson.loads(first))
 
 
 def _restore_certificate(study: Study, key: str, done: Rebuilt) -> None:
@@ -215,4 +220,3 @@ def _restore_case(key: str, ids: dict[str, int], done: Rebuilt) -> None:
             facts=facts,
         )
         done.quarantined += 1
-

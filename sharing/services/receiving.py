@@ -124,11 +124,12 @@ class Receiver:
         self.progress(len(self.received) + len(self.confirmed), self.bytes)
 
     def _settle(self) -> None:
+        offset, length, sha256 = self.writer.current
         try:
             instance = read_instance(
                 self.writer.file,
-                offset=self.writer.offset,
-                length=self.writer.length,
+                offset=offset,
+                length=length,
                 character_set=self.character_set,
             )
         except MalformedDicom as error:
@@ -142,7 +143,6 @@ class Receiver:
                 uid,
             )
             return
-        sha256 = self.writer.sha256()
         first = self.held.get(uid) or (
             self.received[uid].entry.sha256 if uid in self.received else None
         )
@@ -184,18 +184,17 @@ class Receiver:
         )
 
     def _refuse(self, reason: Quarantined.Reason, text: str, sop_instance_uid: str = "") -> None:
-        if self.writer.length:
+        offset, length, sha256 = self.writer.current
+        if length:
             self.quarantined += 1
             quarantine.keep(
                 asked=self.asked,
                 reason=reason,
                 text=text,
                 sop_instance_uid=sop_instance_uid,
-                sha256=self.writer.sha256(),
-                size_bytes=self.writer.length,
-                data=Region(
-                    self.writer.file, offset=self.writer.offset, length=self.writer.length
-                ),
+                sha256=sha256,
+                size_bytes=length,
+                data=Region(self.writer.file, offset=offset, length=length),
             )
         self.writer.discard()
 

@@ -5,7 +5,6 @@ A crash in between leaves objects without a row, for the sweeper, and never half
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -57,11 +56,14 @@ def carry_over(
     lines = documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix)))
     for entry, line in zip(index.instances, lines, strict=True):
         writer.begin()
-        for chunk in store.stream(index.pack_key, offset=entry.offset, length=entry.size):
-            writer.write(chunk)
+        with store.stream(index.pack_key, offset=entry.offset, length=entry.size) as chunks:
+            for chunk in chunks:
+                writer.write(chunk)
         packed = writer.commit(f"{entry.sop_instance_uid}.dcm")
         if packed.sha256 != entry.sha256:
-            raise ValueError(f"{index.pack_key}: {entry.sop_instance_uid} does not hash to its index")
+            raise ValueError(
+                f"{index.pack_key}: {entry.sop_instance_uid} does not hash to its index"
+            )
         offset, length = spool.add(line)
         yield Received(replace(entry, offset=packed.offset), offset, length)
 
@@ -194,8 +196,3 @@ def mark_verified(*, revision: SeriesRevision, held_uids: Iterable[str], listing
 def entries_by_uid(entries: Iterable[InstanceEntry]) -> dict[str, str]:
     """SHA-256 by SOP Instance UID."""
     return {entry.sop_instance_uid: entry.sha256 for entry in entries}
-
-
-def first_attributes(metadata: bytes) -> dict[str, Any]:
-    """The first instance's DICOM JSON of a stored metadata document."""
-    return next(iter(orjson.loads(gzip.decompress(metadata))))  # type: ignore[no-any-return]

@@ -191,9 +191,7 @@ def _run_one(transfer_id: int, worker: str) -> None:
 def _touched(run: PullRun):  # type: ignore[no-untyped-def]  # a queryset of Transfer
     return Transfer.objects.filter(institution_id=run.institution_id).filter(
         pk__in=Transfer.objects.filter(asked_at__gte=run.started_at).values("pk")
-    ) | Transfer.objects.filter(
-        institution_id=run.institution_id, started_at__gte=run.started_at
-    )
+    ) | Transfer.objects.filter(institution_id=run.institution_id, started_at__gte=run.started_at)
 
 
 def _count(run: PullRun) -> None:

@@ -49,9 +49,7 @@ def _scrub_revision(study: Study, revision: SeriesRevision) -> ScrubResult:
         if index.pack_sha256 != revision.pack_sha256:
             faults.append("the index document and the database name different pack digests")
         lines = documents.metadata_lines(store.get_bytes(keys.metadata_key(revision.prefix)))
-        described = [
-            orjson.loads(line).get("00080018", {}).get("Value", [""])[0] for line in lines
-        ]
+        described = [orjson.loads(line).get("00080018", {}).get("Value", [""])[0] for line in lines]
         if described != [entry.sop_instance_uid for entry in index.instances]:
             faults.append("the metadata document does not describe the instances of the index")
         if len(index.instances) != revision.instance_count:

@@ -61,19 +61,16 @@ def _record(swept: Swept) -> None:
 
 
 def _without_row(stats: list[ObjectStat]) -> list[ObjectStat]:
-    prefixes = {stat.key: keys.prefix_of(stat.key) for stat in stats}
-    wanted = {prefix for prefix in prefixes.values() if prefix is not None}
-    known = set(
-        SeriesRevision.objects.filter(prefix__in=wanted).values_list("prefix", flat=True)
-    )
+    parsed = {stat.key: keys.parse_revision_key(stat.key) for stat in stats}
+    prefixes = {name: key.prefix if key is not None else "" for name, key in parsed.items()}
+    wanted = set(prefixes.values()) - {""}
+    known = set(SeriesRevision.objects.filter(prefix__in=wanted).values_list("prefix", flat=True))
     issued = set(
         Certificate.objects.filter(object_key__in=list(prefixes)).values_list(
             "object_key", flat=True
         )
     )
-    return [
-        stat for stat in stats if prefixes[stat.key] not in known and stat.key not in issued
-    ]
+    return [stat for stat in stats if prefixes[stat.key] not in known and stat.key not in issued]
 
 
 def _batches(stats: Iterator[ObjectStat]) -> Iterator[list[ObjectStat]]:

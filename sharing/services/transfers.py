@@ -247,7 +247,9 @@ def finish(held: Claim, *, instances: int, size_bytes: int, quarantined: int) ->
     )
 
 
-def put_back(held: Claim, *, error: DomainError, retryable: bool, quarantined: int = 0) -> datetime | None:
+def put_back(
+    held: Claim, *, error: DomainError, retryable: bool, quarantined: int = 0
+) -> datetime | None:
     """The try failed: wait with growing, jittered delay, or give up. Returns when it is tried again."""
     attempts = Transfer.objects.filter(pk=held.transfer_id).values_list("attempts", flat=True).get()
     again = retryable and attempts < MAX_ATTEMPTS

@@ -32,15 +32,21 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("code", metavar="CODE", help="the institution's code")
-        parser.add_argument("--since", type=_day, metavar="DATE", help="first study date (YYYY-MM-DD)")
-        parser.add_argument("--until", type=_day, metavar="DATE", help="last study date (YYYY-MM-DD)")
+        parser.add_argument(
+            "--since", type=_day, metavar="DATE", help="first study date (YYYY-MM-DD)"
+        )
+        parser.add_argument(
+            "--until", type=_day, metavar="DATE", help="last study date (YYYY-MM-DD)"
+        )
         parser.add_argument(
             "--study",
             default="",
             metavar="UID",
             help="only this study, every instance compared again",
         )
-        parser.add_argument("--index-only", action="store_true", help="write the index, copy nothing")
+        parser.add_argument(
+            "--index-only", action="store_true", help="write the index, copy nothing"
+        )
         parser.add_argument("--wait", action="store_true", help="pull here and now, and report")
 
     def handle(self, *args: Any, code: str, wait: bool, **options: Any) -> None:
@@ -56,8 +62,8 @@ class Command(BaseCommand):
                 index_only=options["index_only"],
             )
             with console.status("Asking the hospital which studies it has…") as status:
-                for run in runs.discover(run):
-                    status.update(f"{run.studies_found} studies found…")
+                for state in runs.discover(run):
+                    status.update(f"{state.studies_found} studies found…")
             if options["study"] and not run.studies_found:
                 raise CommandError(f"{code} lists no study {options['study']}.")
             if wait and not options["index_only"]:

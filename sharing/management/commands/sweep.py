@@ -15,11 +15,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--older-than-hours", type=float, default=24.0, metavar="H")
-        parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only list what would be removed"
+        )
 
     def handle(self, *args: Any, older_than_hours: float, dry_run: bool, **options: Any) -> None:
         if older_than_hours < 1:
-            raise CommandError("Younger than an hour may belong to a running pull; ask for 1 or more.")
+            raise CommandError(
+                "Younger than an hour may belong to a running pull; ask for 1 or more."
+            )
         swept = sweep(older_than=timedelta(hours=older_than_hours), dry_run=dry_run)
         for key in swept.orphans:
             self.stdout.write(key)

@@ -18,7 +18,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--study", default="", metavar="UID", help="only this Study Instance UID")
+        parser.add_argument(
+            "--study", default="", metavar="UID", help="only this Study Instance UID"
+        )
 
     def handle(self, *args: Any, study: str, **options: Any) -> None:
         checked = instances = size = 0

@@ -46,7 +46,9 @@ def test_text_has_no_nul_no_padding_and_fits_its_column() -> None:
     assert len(read.study_description) == 256
 
 
-@pytest.mark.parametrize("broken", [{}, {"00100020": None}, {"00100020": {"vr": "LO", "Value": "P"}}])
+@pytest.mark.parametrize(
+    "broken", [{}, {"00100020": None}, {"00100020": {"vr": "LO", "Value": "P"}}]
+)
 def test_answers_out_of_form_give_empty_facts(broken) -> None:
     assert facts.study_facts(broken).patient_id == ""
 
