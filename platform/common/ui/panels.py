@@ -1,4 +1,4 @@
-"""Slots on a page that modules further up fill: a hospital's page shows transfers it may not import."""
+"""Slots on a page, filled from above: a hospital's page shows transfers it may not import."""
 
 from __future__ import annotations
 

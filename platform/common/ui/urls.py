@@ -5,4 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-urlpatterns = [path("language/", set_language, name="set_language")]
+from common.accounts.public import public
+
+# Strangers too: the log-in page has the switch.
+urlpatterns = [path("language/", public(set_language), name="set_language")]

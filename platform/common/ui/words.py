@@ -1,0 +1,122 @@
+"""Error codes in a plain sentence each, with what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class Words:
+    """What happened and what the reader can do."""
+
+    what: Any
+    advice: Any
+
+
+UNKNOWN = Words(
+    _("Something went wrong that has no name here yet."),
+    _("Look at the text beside it; tell the operator if it stays."),
+)
+
+_SELF = _("Nothing to do: it is tried again by itself, at growing intervals.")
+_HOSPITAL = _("Ask the hospital's integrator to look at its archive's log at that time.")
+
+_WORDS: dict[str, Words] = {
+    "origin-error": Words(_("The hospital's archive did not answer as it should."), _HOSPITAL),
+    "origin-unreachable": Words(
+        _("The hospital's archive cannot be reached over the network."),
+        _("Check that its server runs and that the line and the firewall let us through, then probe again."),
+    ),
+    "origin-timeout": Words(
+        _("The hospital's archive took too long to answer."),
+        _("Tried again by itself. If it happens often, lower the concurrency or raise the time limit."),
+    ),
+    "origin-refused": Words(
+        _("The hospital's archive refuses our credentials."),
+        _("Ask the hospital for valid credentials, set them at its endpoint, then probe again."),
+    ),
+    "origin-not-found": Words(
+        _("The hospital lists this examination but no longer holds it."),
+        _("Ask the hospital whether it was deleted or moved to another archive."),
+    ),
+    "origin-busy": Words(_("The hospital's archive asked to be left alone for a while."), _SELF),
+    "origin-failed": Words(_("The hospital's archive reported a fault of its own."), _HOSPITAL),
+    "origin-answer-invalid": Words(
+        _("The answer was not what the DICOMweb standard asks for."),
+        _("Check the base URL: a log-in page or a proxy often stands in the way. Then probe again."),
+    ),
+    "origin-cut-off": Words(
+        _("The connection broke in the middle of a series."),
+        _("What arrived is kept; the rest is fetched by itself."),
+    ),
+    "address-not-allowed": Words(
+        _("The address is not in a network that hospitals may have."),
+        _("Correct the base URL, or have the operator allow the network."),
+    ),
+    "malformed-multipart": Words(
+        _("The hospital's answer was not cut into parts as it announced."),
+        _("What could be read is kept. Ask the maker of the hospital's archive about its multipart answers."),
+    ),
+    "malformed-dicom": Words(
+        _("A file is not readable as DICOM."), _("It is kept in quarantine; ask the hospital for it again.")
+    ),
+    "nothing-retrieved": Words(
+        _("The hospital lists this series but sent no instance that can be kept."),
+        _("Look at the quarantine cases of the study; ask the hospital whether the series still exists."),
+    ),
+    "incomplete": Words(
+        _("The hospital lists more instances than it sent."),
+        _("The missing ones are asked for again by themselves. If they stay missing, ask the hospital."),
+    ),
+    "archive-damaged": Words(
+        _("What was read back from the object store is not what was written."),
+        _("Tell the operator at once: a disk or the object store may be failing."),
+    ),
+    "spool-failed": Words(
+        _("There was no room or no permission to write while receiving."),
+        _("The operator frees space in the data directory; then it goes on by itself."),
+    ),
+    "store-unavailable": Words(
+        _("The object store does not answer."), _("The operator checks the object store; then it goes on by itself.")
+    ),
+    "object-missing": Words(
+        _("An object of the archive is not in the store."),
+        _("Tell the operator: run the archive check for this study and restore the object."),
+    ),
+    "worker-lost": Words(_("The worker stopped without a word."), _SELF),
+    "lease-lost": Words(_("Another worker has taken this over."), _SELF),
+    "paging-unsupported": Words(
+        _("The hospital's search cannot go on after its first page, and one day holds more than a page."),
+        _("Ask the maker of the hospital's archive for limit and offset, or for a larger page."),
+    ),
+    "institution-not-active": Words(
+        _("The hospital is not active: nothing is asked of it."), _("Activate it when it may be asked again.")
+    ),
+    "hospital-suspended": Words(
+        _("The hospital is suspended or has left: nothing is asked of it."),
+        _("Activate it when it may be asked again."),
+    ),
+    "endpoint-missing": Words(
+        _("No endpoint has been set for this hospital."), _("Set its endpoint, then probe it.")
+    ),
+    "folder-unusable": Words(
+        _("The folder does not exist or cannot be read."),
+        _("Check the path and its permissions on the server, then probe again."),
+    ),
+    "not-retryable": Words(
+        _("Only work that failed can be tried again."), _("Reload the page: it may be under way already.")
+    ),
+}  # fmt: skip
+
+
+def words(code: str) -> Words:
+    """The sentences of an error code; a general one where the code is not known."""
+    return _WORDS.get(code, UNKNOWN)
+
+
+def known_codes() -> frozenset[str]:
+    """The codes that have a sentence."""
+    return frozenset(_WORDS)

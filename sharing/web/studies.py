@@ -1,0 +1,130 @@
+"""The list of studies: search, sort, pages, export."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from common import audit
+from common.errors import NotPermitted
+from common.ui.pages import actor_of, page
+from common.ui.templatetags.ui import masked_name, masked_number, person_name
+from hospitals import selectors as hospitals
+from sharing.models import Study
+from sharing.permissions import SEE_OPERATION, SEE_OWN, Role, sight_of
+from sharing.selectors import listing
+from sharing.web.forms import MODALITIES, StudySearchForm, search_form
+
+EXPORT_LIMIT = 10_000
+# A system reads the list through DICOMweb; a file of names is for people.
+_MAY_EXPORT = (SEE_OWN | SEE_OPERATION) - {Role.INTEGRATOR}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_list(request: HttpRequest) -> HttpResponse:
+    """``/studies/``: a form sent by POST, so that no patient ever stands in an address or a log."""
+    actor = actor_of(request)
+    form = search_form(request)
+    valid = form.is_valid()
+    search = form.search() if valid else listing.StudySearch()
+    found = listing.search_studies(actor=actor, search=search) if valid else None
+    context: dict[str, object] = {
+        "form": form,
+        "search": search,
+        "found": found,
+        "modalities": MODALITIES,
+        "states": Study.State.choices,
+        "may_search_patients": bool(sight_of(actor).institution_ids),
+        "may_export": may_export(request),
+    }
+    response = page(request, "sharing/studies.html", context, fragment="sharing/_studies.html")
+    response.status_code = 200 if valid else 422
+    return response
+
+
+@require_POST
+def export(request: HttpRequest) -> HttpResponseBase:
+    """``POST /studies/export.csv``: the answer to the search as a table for a spreadsheet."""
+    if not may_export(request):
+        raise NotPermitted(_("Your roles do not allow the export."))
+    form = search_form(request)
+    if not form.is_valid():
+        return HttpResponse(
+            _first_error(form), status=400, content_type="text/plain; charset=utf-8"
+        )
+    actor = actor_of(request)
+    audit.record(actor, "study.export", object_type="study-list", detail={"limit": EXPORT_LIMIT})
+    rows = listing.export_studies(actor=actor, search=form.search(), limit=EXPORT_LIMIT)
+    response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
+    day = timezone.localdate().isoformat()
+    response.headers["Content-Disposition"] = f'attachment; filename="studies-{day}.csv"'
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def may_list(request: HttpRequest) -> bool:
+    """Whether the navigation shows the list."""
+    return listing.may_list(actor_of(request))
+
+
+def may_export(request: HttpRequest) -> bool:
+    """Whether the reader may take the list away as a file."""
+    held = {membership.role for membership in hospitals.memberships_of(request.user)}
+    return request.user.is_superuser or bool(held & _MAY_EXPORT)
+
+
+class _Line:
+    """A file for csv.writer that hands each line on."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv(rows: Iterator[listing.StudyRow]) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    heading = [
+        _("Patient name"), _("Patient ID"), _("Sex"), _("Born"), _("Study date"), _("Modality"),
+        _("Description"), _("Accession number"), _("Hospital"), _("State"), _("Series"),
+        _("Instances"), _("Bytes"), "Study Instance UID",
+    ]  # fmt: skip
+    yield "\ufeff"  # spreadsheets take the file for UTF-8 only with it
+    yield writer.writerow(heading)
+    for row in rows:
+        yield writer.writerow([_cell(value) for value in _values(row)])
+
+
+def _values(row: listing.StudyRow) -> list[object]:
+    study = row.study
+    seen = row.basis is not None
+    return [
+        person_name(study.patient_name) if seen else masked_name(study.patient_name),
+        study.patient_id if seen else masked_number(study.patient_id),
+        study.patient_sex if seen else "",
+        study.patient_birth_date if seen else "",
+        study.study_date or "",
+        " ".join(study.modalities),
+        study.study_description if seen else "",
+        study.accession_number if seen else masked_number(study.accession_number),
+        study.institution.name,
+        study.get_state_display(),
+        study.series_count,
+        study.instance_count,
+        study.size_bytes,
+        study.study_instance_uid,
+    ]
+
+
+def _cell(value: object) -> str:
+    """A value that no spreadsheet takes for a formula."""
+    text = str(value if value is not None else "")
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+def _first_error(form: StudySearchForm) -> str:
+    return next(str(error) for errors in form.errors.values() for error in errors)

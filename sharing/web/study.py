@@ -1,0 +1,73 @@
+"""One study: its page, its light viewer and what the viewer asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from common import audit
+from common.ui.pages import actor_of, page
+from sharing import selectors
+from sharing.permissions import decide, sight_of
+from sharing.selectors import listing
+from sharing.selectors.detail import study_detail
+from sharing.selectors.overview import reach_of
+from sharing.selectors.slices import series_slices
+
+
+@require_safe
+def study(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
+    """``GET /studies/{code}/{uid}/``: whole for those who may see it, else without its patient."""
+    actor = actor_of(request)
+    row = listing.get_study_row(actor=actor, institution_code=code, study_instance_uid=study_uid)
+    found = row.study
+    context: dict[str, object] = {
+        "row": row,
+        "study": found,
+        "detail": study_detail(found),
+        "viewer_installed": viewer_installed(),
+        "shows_errors": reach_of(actor).covers(found.institution_id),
+        "shows_keys": sight_of(actor).operation,
+    }
+    if not request.headers.get("HX-Request"):
+        audit.record_view(actor, "study.view", found, basis=row.basis or "operation")
+    return page(request, "sharing/study.html", context, fragment="sharing/_study_work.html")
+
+
+@require_safe
+def view_series(request: HttpRequest, code: str, study_uid: str, series_uid: str) -> HttpResponse:
+    """``GET /studies/{code}/{uid}/view/{series}/``: the light viewer on one series (policy V1)."""
+    actor = actor_of(request)
+    series = selectors.get_visible_series(
+        actor=actor,
+        study_instance_uid=study_uid,
+        series_instance_uid=series_uid,
+        institution_code=code,
+    )
+    basis = decide(actor, series.study).basis
+    audit.record_view(actor, "series.view", series.study, basis=basis or "")
+    shown = study_detail(series.study).series
+    context: dict[str, object] = {"series": series, "study": series.study, "all_series": shown}
+    return page(request, "sharing/viewer.html", context)
+
+
+@require_safe
+def slices(request: HttpRequest, code: str, study_uid: str, series_uid: str) -> JsonResponse:
+    """``GET …/slices.json``: what the light viewer can show of a series, in order. No patient in it."""
+    place = selectors.place_series(
+        actor=actor_of(request),
+        study_instance_uid=study_uid,
+        series_instance_uid=series_uid,
+        institution_code=code,
+    )
+    response = JsonResponse({"slices": series_slices(place)})
+    response.headers["Cache-Control"] = "private, max-age=60"
+    return response
+
+
+def viewer_installed() -> bool:
+    """Whether the full viewer was fetched; without it the light viewer opens."""
+    return (Path(settings.DATA_DIR) / "viewer" / "index.html").is_file()

@@ -1,0 +1,44 @@
+"""Pages of sharing."""
+
+from __future__ import annotations
+
+from django.urls import path
+from django.utils.translation import gettext_lazy as _
+
+from common.ui import navigation, panels
+from sharing.web import home, hospital, operations, studies, study
+
+app_name = "sharing"
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("studies/", studies.study_list, name="studies"),
+    path("studies/export.csv", studies.export, name="export"),
+    path("studies/<slug:code>/<str:study_uid>/", study.study, name="study"),
+    path(
+        "studies/<slug:code>/<str:study_uid>/view/<str:series_uid>/",
+        study.view_series,
+        name="view",
+    ),
+    path(
+        "studies/<slug:code>/<str:study_uid>/view/<str:series_uid>/slices.json",
+        study.slices,
+        name="slices",
+    ),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
+    path("operations/hospitals/<slug:code>/", hospital.work, name="hospital-work"),
+]
+
+for entry in (
+    navigation.Entry("sharing:home", _("Start"), order=10, visible=lambda request: True),
+    navigation.Entry("sharing:studies", _("Studies"), order=30, visible=studies.may_list),
+    navigation.Entry("sharing:operations", _("Faults"), order=40, visible=operations.may_operate),
+):
+    navigation.add(entry)
+
+panels.add(
+    panels.Panel("hospital", "work", 10, "sharing/_hospital_work.html", hospital.work_context)
+)
+panels.add(
+    panels.Panel("hospital", "record", 20, "sharing/_hospital_record.html", hospital.record_context)
+)
