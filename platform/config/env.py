@@ -186,7 +186,7 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
     merged = {**read_env_file(data_dir / "env"), **environ}
     reader = _Reader(merged)
     get = reader.get
-    values = {
+    values: dict[str, object] = {
         "debug": get("DEBUG", _flag, False, expected="0 or 1"),
         "demo": get("IMAGING_DEMO", _flag, False, expected="0 or 1"),
         "secret_key": get("SECRET_KEY", _secret(32), expected="at least 32 random characters"),

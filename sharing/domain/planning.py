@@ -49,7 +49,7 @@ def choose(
 
 def retry_delay_s(*, attempts: int, jitter: float) -> float:
     """Seconds until the next try: doubling from two seconds to an hour, spread by ``jitter`` in [0, 1)."""
-    full = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** max(0, attempts - 1))
+    full = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** max(0, attempts - 1))
     return full * (0.5 + jitter / 2)
 
 

@@ -148,10 +148,10 @@ def index_study(
         rows = origin.search_studies(
             since=None, until=None, study_instance_uid=study_instance_uid, limit=PAGE, offset=0
         )
-        rows = [row for row in rows if _uid(row) == study_instance_uid]
-        if rows:
-            take_study(origin, institution_id=institution_id, row=rows[0], lane=lane, again=again)
-    return len(rows[:1])
+        found = [row for row in rows if _uid(row) == study_instance_uid][:1]
+        for row in found:
+            take_study(origin, institution_id=institution_id, row=row, lane=lane, again=again)
+    return len(found)
 
 
 def take_study(

@@ -6,8 +6,7 @@ import hashlib
 from typing import Any
 
 import orjson
-import structlog
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -21,8 +20,7 @@ from hospitals import selectors as hospital_selectors
 from sharing.errors import ArchiveDamaged
 from sharing.events import StudyBecameRetrievable
 from sharing.models import Certificate, Series, Study, Transfer
-
-log = structlog.get_logger(__name__)
+from sharing.services.locks import CERTIFY, one_at_a_time
 
 
 def read_back(*, index: SeriesIndex) -> None:
@@ -42,27 +40,24 @@ def certify(*, study_id: int) -> Certificate | None:
     Asking again for the same revisions issues nothing new. The document is stored before the row, so that
     the index can be rebuilt from the bucket.
     """
-    study = Study.objects.get(pk=study_id)
-    series = _series(study)
-    if not series or any(item.state != Series.State.VERIFIED for item in series):
-        _mark_incomplete(study)
-        return None
-    last = study.certificates.first()
-    content = [_series_entry(item) for item in series]
-    if last is not None and last.body["series"] == content and study.state == Study.State.ARCHIVED:
-        return None
-    body = _body(study=study, content=content, number=last.number + 1 if last is not None else 1)
-    data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    key = keys.certificate_key(body["institution"], study.study_instance_uid, body["number"])
-    store = object_store()
-    store_institution(institution_id=study.institution_id)
-    store.put_bytes(key, data, content_type="application/json")
-    try:
+    with one_at_a_time(CERTIFY, study_id):
+        # Two workers may finish the last two series at once: one document, one row.
+        study = Study.objects.get(pk=study_id)
+        series = _series(study)
+        if not series or any(item.state != Series.State.VERIFIED for item in series):
+            _mark_incomplete(study)
+            return None
+        last = study.certificates.first()
+        content = [_series_entry(item) for item in series]
+        if last is not None and last.body["series"] == content:
+            Study.objects.filter(pk=study_id).update(state=Study.State.ARCHIVED)
+            return None
+        body = _body(study=study, content=content, number=last.number + 1 if last else 1)
+        data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        key = keys.certificate_key(body["institution"], study.study_instance_uid, body["number"])
+        store_institution(institution_id=study.institution_id)
+        object_store().put_bytes(key, data, content_type="application/json")
         return _issue(study=study, key=key, data=data, body=body)
-    except IntegrityError:
-        # Two workers finished the last two series at once; the other one has issued this number.
-        log.info("certificate.issued_elsewhere", study_id=study_id)
-        return None
 
 
 def certify_overdue(*, limit: int = 100) -> int:

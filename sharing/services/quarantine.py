@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 from django.db import transaction
@@ -85,7 +85,7 @@ def case_key(key: str, asked: Asked, reason: str) -> str:
 
 
 @transaction.atomic
-def open_case(*, institution_id: int, key: str, facts: dict[str, object]) -> Quarantined:
+def open_case(*, institution_id: int, key: str, facts: dict[str, Any]) -> Quarantined:
     """Write the row of a case, or count it up when it is known."""
     case, created = Quarantined.objects.get_or_create(
         institution_id=institution_id,
@@ -116,7 +116,7 @@ def open_case(*, institution_id: int, key: str, facts: dict[str, object]) -> Qua
     return case
 
 
-def find_case(*, institution_id: int, facts: dict[str, object]) -> Quarantined | None:
+def find_case(*, institution_id: int, facts: dict[str, Any]) -> Quarantined | None:
     """The case of these facts, if its row exists."""
     return Quarantined.objects.filter(
         institution_id=institution_id,

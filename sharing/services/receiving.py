@@ -17,8 +17,8 @@ from common.archive.documents import InstanceEntry
 from common.archive.pack import PackEntry, PackWriter
 from common.dicom.errors import MalformedDicom
 from common.dicom.part10 import Instance, read_instance
-from common.dicomweb.errors import OriginCutOff
-from common.dicomweb.multipart import IncomingPart, MalformedMultipart
+from common.dicomweb.errors import MalformedMultipart, OriginCutOff
+from common.dicomweb.multipart import IncomingPart
 from sharing.domain import facts
 from sharing.models import Quarantined
 from sharing.services import quarantine

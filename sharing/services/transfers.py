@@ -17,6 +17,7 @@ from django.db.models.functions import Least
 from django.utils import timezone
 
 from common import audit
+from common.audit.services import Actor
 from common.errors import DomainError
 from hospitals import selectors as hospitals
 from hospitals.domain.policy import PullPolicy
@@ -273,7 +274,7 @@ def put_back(
 
 
 @transaction.atomic
-def retry_transfer(*, actor: object, transfer_id: int) -> None:
+def retry_transfer(*, actor: Actor, transfer_id: int) -> None:
     """Ask again for a series whose transfer failed or waits for its next try.
 
     Raises:
@@ -287,10 +288,10 @@ def retry_transfer(*, actor: object, transfer_id: int) -> None:
             pk=transfer_id, state=Transfer.State.FAILED
         )
         transfer = failed.first()
-        newer = transfer and Transfer.objects.filter(
-            series_id=transfer.series_id, state__in=Transfer.OPEN
-        )
-        if transfer is None or (newer is not None and newer.exists()):
+        if transfer is None:
+            raise NotRetryable
+        newer = Transfer.objects.filter(series_id=transfer.series_id, state__in=Transfer.OPEN)
+        if newer.exists():
             raise NotRetryable
         failed.update(
             state=Transfer.State.WAITING, attempts=0, not_before=timezone.now(), finished_at=None
