@@ -94,7 +94,7 @@ class FolderOrigin:
         """All instances of a series, each SOP Instance UID once."""
         self._index.refresh(max_age_s=self._max_age_s)
         files = self._index.files(study_instance_uid, series_instance_uid)
-        return list({known.sop_instance_uid: _instance(known) for _, known in files}.values())
+        return list({known.sop_instance_uid: instance_result(known) for _, known in files}.values())
 
     @contextmanager
     def retrieve_series(
@@ -145,7 +145,8 @@ def _chunks(path: Path) -> Generator[bytes, None, None]:
         raise OriginCutOff("A file of the hospital's folder cannot be read to its end.") from error
 
 
-def _instance(known: IndexedFile) -> DicomJson:
+def instance_result(known: IndexedFile) -> DicomJson:
+    """One instance as a search names it."""
     number = known.instance_number
     return {
         "00080016": {"vr": "UI", "Value": [known.sop_class_uid]},
