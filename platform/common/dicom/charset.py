@@ -80,8 +80,8 @@ def _codec_name(term: str) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _resolve(declared: tuple[str, ...], override: str) -> tuple[str, str, bool]:
-    """(first codec or "" where nothing usable is declared, override codec or "", nothing known)."""
+def _resolve(declared: tuple[str, ...], override: str) -> tuple[str, str]:
+    """(codec declared first or "" where nothing usable is declared, override codec or "")."""
     spare = ""
     if override:
         spare = _codec_name(override) or ""
@@ -95,19 +95,16 @@ def _resolve(declared: tuple[str, ...], override: str) -> tuple[str, str, bool]:
     # With code extensions an empty first value means the default repertoire (PS3.3 C.12.1.1.2).
     if first is None and extended and not declared[0].strip(" \0"):
         first = "ascii"
-    if first in _STATEFUL:
-        first = "ascii" if first == "iso2022_jp_2" else first
-    return first or "", spare, first is None
+    return first or "", spare
 
 
 class TextCodec:
     """Decodes the text of one data set. ``doubtful`` turns true when bytes did not fit."""
 
-    __slots__ = ("_declared", "_first", "_override", "doubtful")
+    __slots__ = ("_first", "_override", "doubtful")
 
     def __init__(self, declared: tuple[str, ...], override: str) -> None:
-        self._declared = declared
-        self._first, self._override, _ = _resolve(declared, override)
+        self._first, self._override = _resolve(declared, override)
         self.doubtful = False
 
     def decode(self, raw: bytes, *, is_name: bool = False) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
 from common.dicom.charset import TextCodec, text_codec
 from common.dicom.dictionary import IMPLICIT, Element, Encoding, Form, Way
 from common.dicom.errors import TRUNCATED, UNREADABLE, LimitPassed, MalformedDicom
 from common.dicom.json_model import ValueUnfit, swap_words
+from common.dicom.scope import (
+    PIXEL_VRS,
+    Attributes,
+    Bulk,
+    Pixels,
+    Scope,
+    inline,
+    plain_vr,
+    resolve,
+    sort_by_tag,
+)
 from common.dicom.source import CHUNK_BYTES, MAX_HEADER_BYTES, SMALL_CHUNK_BYTES, Source
 
 UNDEFINED = 0xFFFFFFFF
@@ -20,41 +27,6 @@ MAX_FRAGMENTS = 1_000_000
 MAX_INLINE_BINARY_BYTES = 1024
 MAX_VALUE_BYTES = 64 * 1024
 _MAX_PADDING_BYTES = 4096
-
-Attributes: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """A value that is referred to: its entry in the JSON, its path, where it lies."""
-
-    entry: Attributes
-    path: str
-    offset: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pixels:
-    """The pixel data element of the data set: native, or fragments behind an offset table."""
-
-    key: str
-    vr: str
-    offset: int
-    length: int
-    fragments: tuple[tuple[int, int], ...] | None = None  # None: native
-    offset_table: bytes = b""
-
-
-@dataclass(slots=True)
-class Scope:
-    """One data set or item while it is read."""
-
-    attributes: Attributes
-    codec: TextCodec
-    prefix: str
-    parent: Scope | None = None
-    creators: dict[str, str] | None = None
 
 
 def _unreadable(text: str) -> MalformedDicom:
@@ -95,7 +67,7 @@ class DataSetReader:
         scope = Scope({}, self._codec(""), "")
         self._read_elements(start, self._end, scope, encoding, depth=0, delimited=False)
         for owner, entry, raw, big_endian in self._ambiguous:
-            _resolve(owner, entry, raw, big_endian=big_endian)
+            resolve(owner, entry, raw, big_endian=big_endian)
         return scope.attributes
 
     def peek(self, start: int, size: int) -> bytes:
@@ -200,7 +172,7 @@ class DataSetReader:
                 try:
                     values = entry.reader(raw, codec)  # type: ignore[misc]  # every VALUE has one
                 except ValueUnfit:
-                    attributes[key] = _inline("UN", raw)
+                    attributes[key] = inline("UN", raw)
                 else:
                     attributes[key] = (
                         {"vr": entry.vr, "Value": values} if values else {"vr": entry.vr}
@@ -236,7 +208,7 @@ class DataSetReader:
                 raise self._no_end(pos)
         self._count(len(attributes))
         if not ordered:
-            _sort(attributes)
+            sort_by_tag(attributes)
         return pos
 
     def _long_form(
@@ -311,7 +283,7 @@ class DataSetReader:
             self.extended_offsets = self._raw(start, size)
             self._refer(entry.key, "OV", start, size, scope)
         elif size > (MAX_VALUE_BYTES if entry.reader else MAX_INLINE_BINARY_BYTES):
-            self._refer(entry.key, _plain_vr(entry.vr), start, size, scope)
+            self._refer(entry.key, plain_vr(entry.vr), start, size, scope)
         else:
             self._short_special(entry, self._raw(start, size), scope, encoding)
         return stop
@@ -324,12 +296,12 @@ class DataSetReader:
             self._ambiguous.append((scope, found, raw, big_endian))
             return
         if entry.reader is None:
-            attributes[key] = _inline(_plain_vr(entry.vr), swap_words(raw, entry.word))
+            attributes[key] = inline(plain_vr(entry.vr), swap_words(raw, entry.word))
             return
         try:
             values = entry.reader(raw, scope.codec)
         except ValueUnfit:
-            attributes[key] = _inline("UN", raw)
+            attributes[key] = inline("UN", raw)
             return
         attributes[key] = {"vr": entry.vr, "Value": values} if values else {"vr": entry.vr}
         if entry.way is Way.CHARSET:
@@ -347,7 +319,7 @@ class DataSetReader:
     def _native_pixels(
         self, entry: Element, start: int, size: int, scope: Scope, encoding: Encoding, depth: int
     ) -> None:
-        vr = _PIXEL_VRS.get(entry.key) or (entry.vr if entry.vr != "UN" else "OW")
+        vr = PIXEL_VRS.get(entry.key) or (entry.vr if entry.vr != "UN" else "OW")
         self._refer(entry.key, vr, start, size, scope)
         if not depth:
             self.pixels = Pixels(entry.key, vr, start, size)
@@ -466,62 +438,3 @@ class DataSetReader:
         if entry.way is Way.PIXELS and not depth:
             self.pixels = Pixels(entry.key, vr, start, pos - start, tuple(fragments), table)
         return pos
-
-
-_PIXEL_VRS = {"7FE00008": "OF", "7FE00009": "OD"}
-
-
-def _plain_vr(vr: str) -> str:
-    """One VR for a value whose VR nothing settles."""
-    return "OW" if " or " in vr else vr
-
-
-def _inline(vr: str, raw: bytes) -> Attributes:
-    return {"vr": vr, "InlineBinary": base64.b64encode(raw).decode("ascii")}
-
-
-def _sort(attributes: Attributes) -> None:
-    """Attributes in ascending order of their tags (PS3.18 F.2.2)."""
-    ordered = sorted(attributes.items())
-    attributes.clear()
-    attributes.update(ordered)
-
-
-def first_value(attributes: Attributes, key: str) -> Any:
-    """First value of an attribute; None where it is absent or empty."""
-    values = attributes.get(key, {}).get("Value")
-    return values[0] if values else None
-
-
-def _pixel_representation(scope: Scope) -> Any:
-    owner: Scope | None = scope
-    while owner is not None:
-        found = first_value(owner.attributes, "00280103")
-        if found is not None:
-            return found
-        owner = owner.parent
-    return 0
-
-
-def _resolve(scope: Scope, entry: Attributes, raw: bytes, *, big_endian: bool) -> None:
-    """Settle a VR that depends on other elements (PS3.5 section A.1, PS3.3 C.11.1.1.1)."""
-    order = "big" if big_endian else "little"
-    choice = entry["vr"]
-    if choice == "US or SS":
-        entry["vr"] = "SS" if _pixel_representation(scope) else "US"
-    elif choice == "US or OW" and first_value(scope.attributes, "00283002") == 1:
-        entry["vr"] = "US"
-    else:
-        entry["vr"] = "OW"
-    if not raw:
-        return
-    if entry["vr"] == "OW" or len(raw) % 2:
-        entry["vr"] = "OW" if len(raw) % 2 == 0 else "UN"
-        swapped = swap_words(raw, 2) if big_endian else raw
-        entry["InlineBinary"] = base64.b64encode(swapped).decode("ascii")
-        return
-    signed = entry["vr"] == "SS"
-    entry["Value"] = [
-        int.from_bytes(raw[i : i + 2], order, signed=signed)  # type: ignore[arg-type]
-        for i in range(0, len(raw), 2)
-    ]

@@ -14,6 +14,8 @@ from common.dicom.json_model import BINARY_WORDS, Reader, readers
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 _READERS = {False: readers(big_endian=False), True: readers(big_endian=True)}
 KNOWN_VRS = frozenset(_READERS[False]) | frozenset(BINARY_WORDS) | {"SQ"}
+# What devices wrote where they knew no VR; the length behind it has 16 bits.
+_BLANK_VRS = frozenset({"  ", "??", "--"})
 _PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 
@@ -160,6 +162,8 @@ class Encoding:
             return element(tag, vr, form, big_endian=big)
         if vr.isascii() and vr.isalpha() and vr.isupper():
             return element(tag, "UN", Form.ODD, big_endian=big)
+        if vr in _BLANK_VRS:
+            return element(tag, standard_vr(tag), Form.SHORT, big_endian=big)
         # No VR at all: some devices slip implicit elements into explicit data sets.
         return element(tag, standard_vr(tag), Form.IMPLICIT, big_endian=big)
 

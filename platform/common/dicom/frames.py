@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
-from common.dicom.data_set import Attributes, Pixels, first_value
 from common.dicom.errors import TRUNCATED, MalformedDicom
 from common.dicom.json_model import swap_words
+from common.dicom.scope import Attributes, Pixels, first_value
 from common.dicom.source import CHUNK_BYTES, inflate
 
 Kind: TypeAlias = Literal["none", "native", "bits", "encapsulated", "deflated"]
@@ -244,7 +245,7 @@ def _by_offsets(fragments: Ranges, offsets: tuple[int, ...]) -> tuple[Ranges, ..
     origin = fragments[0][0] - 8  # offsets count from the first item behind the table
     index = {start - 8 - origin: i for i, (start, _) in enumerate(fragments)}
     starts = [index.get(offset, -1) for offset in offsets]
-    if starts[0] != 0 or any(a >= b for a, b in zip(starts, starts[1:], strict=False)):
+    if starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
         return ()
     stops = [*starts[1:], len(fragments)]
     return tuple(fragments[a:b] for a, b in zip(starts, stops, strict=True))

@@ -138,7 +138,7 @@ def read_decimal_string(raw: bytes, _: TextCodec) -> Values:
         return [_decimal(part.rstrip(_PAD)) for part in parts]
     if "_" in text or not all(map(math.isfinite, numbers)):
         return [_decimal(part.rstrip(_PAD)) for part in parts]
-    return numbers  # type: ignore[return-value]  # list is invariant
+    return numbers
 
 
 def _numbers(code: str, order: str) -> Reader:

@@ -12,7 +12,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from common.dicom.data_set import DataSetReader, Pixels, first_value
+from common.dicom.data_set import DataSetReader
 from common.dicom.dictionary import (
     EXPLICIT,
     EXPLICIT_BIG_ENDIAN,
@@ -30,6 +30,7 @@ from common.dicom.errors import (
     MalformedDicom,
 )
 from common.dicom.frames import Frames, locate_frames
+from common.dicom.scope import first_value
 from common.dicom.source import FileSource, InflatedSource, Source
 from common.dicom.uids import is_valid_uid
 
@@ -205,10 +206,9 @@ def _frames(
     source: FileSource,
     meta: FileMeta,
 ) -> Frames:
-    pixels: Pixels | None = reader.pixels
     return locate_frames(
         attributes,
-        pixels,
+        reader.pixels,
         extended_offsets=reader.extended_offsets,
         big_endian=encoding.big_endian,
         read=source.read,
