@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -15,6 +15,7 @@ class RegionSerializer(serializers.ModelSerializer[Region]):
     class Meta:
         model = Region
         fields = ("code", "name")
+        extra_kwargs: ClassVar[dict[str, Any]] = {"code": {"validators": []}}
 
 
 class ConsortiumSerializer(serializers.ModelSerializer[Consortium]):
@@ -25,6 +26,7 @@ class ConsortiumSerializer(serializers.ModelSerializer[Consortium]):
     class Meta:
         model = Consortium
         fields = ("code", "name", "region")
+        extra_kwargs: ClassVar[dict[str, Any]] = {"code": {"validators": []}}
 
 
 class InstitutionSerializer(serializers.ModelSerializer[Institution]):
@@ -52,14 +54,16 @@ class InstitutionSerializer(serializers.ModelSerializer[Institution]):
         )
         read_only_fields = ("state", "state_reason", "created_at", "updated_at")
         # Uniqueness and form are the service's to say, once and in its words.
-        extra_kwargs = {"code": {"validators": []}, "credit_code": {"validators": []}}
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            "code": {"validators": []},
+            "credit_code": {"validators": []},
+        }
 
 
 class InstitutionChangeSerializer(InstitutionSerializer):
     """What may be changed of an institution; its code stays."""
 
-    class Meta(InstitutionSerializer.Meta):
-        read_only_fields = (*InstitutionSerializer.Meta.read_only_fields, "code")
+    code = serializers.CharField(read_only=True)
 
 
 class ProbeSerializer(serializers.ModelSerializer[Probe]):

@@ -29,11 +29,14 @@ class RegionsView(generics.ListAPIView[Region]):
     def get_queryset(self) -> QuerySet[Region]:
         return selectors.regions()
 
-    @extend_schema(responses={201: serializers.RegionSerializer})
+    @extend_schema(
+        request=serializers.RegionSerializer, responses={201: serializers.RegionSerializer}
+    )
     def post(self, request: Request) -> Response:
         """Add a region."""
-        code, name = (str(request.data.get(key, "")) for key in ("code", "name"))
-        region = services.add_region(actor=request.user, code=code, name=name)
+        given = serializers.RegionSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        region = services.add_region(actor=request.user, **given.validated_data)
         return Response(serializers.RegionSerializer(region).data, status.HTTP_201_CREATED)
 
 
@@ -45,14 +48,14 @@ class ConsortiaView(generics.ListAPIView[Consortium]):
     def get_queryset(self) -> QuerySet[Consortium]:
         return selectors.consortia()
 
-    @extend_schema(responses={201: serializers.ConsortiumSerializer})
+    @extend_schema(
+        request=serializers.ConsortiumSerializer, responses={201: serializers.ConsortiumSerializer}
+    )
     def post(self, request: Request) -> Response:
         """Add a consortium."""
-        region = selectors.get_region(code=str(request.data.get("region", "")))
-        code, name = (str(request.data.get(key, "")) for key in ("code", "name"))
-        consortium = services.add_consortium(
-            actor=request.user, code=code, name=name, region=region
-        )
+        given = serializers.ConsortiumSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        consortium = services.add_consortium(actor=request.user, **given.validated_data)
         return Response(serializers.ConsortiumSerializer(consortium).data, status.HTTP_201_CREATED)
 
 
@@ -93,7 +96,10 @@ class InstitutionsView(generics.ListAPIView[Institution]):
         """The institutions that the caller may see."""
         return super().get(request, *args, **kwargs)
 
-    @extend_schema(responses={201: serializers.InstitutionSerializer})
+    @extend_schema(
+        request=serializers.InstitutionSerializer,
+        responses={201: serializers.InstitutionSerializer},
+    )
     def post(self, request: Request) -> Response:
         """Add an institution, onboarding and without an endpoint."""
         given = serializers.InstitutionSerializer(data=request.data)

@@ -131,7 +131,7 @@ def _row(institution: Institution, probes: Mapping[int, Probe], now: dt.datetime
         character_set=endpoint.character_set if endpoint else "",
         failures=endpoint.failures if endpoint else 0,
         open_until=endpoint.open_until if endpoint else None,
-        circuit_open=bool(endpoint) and is_open(open_until=endpoint.open_until, now=now),
+        circuit_open=endpoint is not None and is_open(open_until=endpoint.open_until, now=now),
         last_success_at=endpoint.last_success_at if endpoint else None,
         last_error_code=endpoint.last_error_code if endpoint else "",
         last_error_text=endpoint.last_error_text if endpoint else "",

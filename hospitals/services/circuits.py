@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -50,7 +49,7 @@ def record_origin_failure(*, institution_id: int, error: DomainError) -> dt.date
         if circuit.is_open(open_until=seen["open_until"], now=now):
             rows.update(**noted)
             return seen["open_until"]
-        open_until = _open_until(seen, error, now)
+        open_until = _open_until(seen["failures"] + 1, error, now)
         same = rows.filter(failures=seen["failures"], open_until=seen["open_until"])
         if seen["open_until"] is None:
             same = rows.filter(failures=seen["failures"], open_until__isnull=True)
@@ -58,9 +57,9 @@ def record_origin_failure(*, institution_id: int, error: DomainError) -> dt.date
             return open_until
 
 
-def _open_until(seen: dict[str, Any], error: DomainError, now: dt.datetime) -> dt.datetime | None:
+def _open_until(failures: int, error: DomainError, now: dt.datetime) -> dt.datetime | None:
     interval_s = circuit.open_interval_s(
-        failures=seen["failures"] + 1,
+        failures=failures,
         random=_RANDOM.random(),
         error_code=error.code,
         retry_after_s=getattr(error, "retry_after_s", None),

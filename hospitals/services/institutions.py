@@ -248,5 +248,8 @@ def _credit_code(text: str) -> str:
 def _require_credit_code_free(credit_code: str, *, but: int | None) -> None:
     if not credit_code:
         return
-    if Institution.objects.filter(credit_code=credit_code).exclude(pk=but).exists():
+    others = Institution.objects.filter(credit_code=credit_code)
+    if but is not None:
+        others = others.exclude(pk=but)
+    if others.exists():
         raise CodeTaken(_("Another institution has this credit code."))
