@@ -26,6 +26,7 @@ urlpatterns = [
     *_module("i18n/", "common.ui.urls"),
     *_module("dicom-web/", "sharing.dicomweb.urls"),
     *_module("hospitals/", "hospitals.urls"),
+    *_module("api/v1/", "hospitals.api.urls"),
     *_module("", "sharing.urls"),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/docs", docs.api_docs, name="api-docs"),
