@@ -37,7 +37,7 @@ def main(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
         directory = DataDir(data_dir)
         address = running_address(directory)
         if address:
-            say(f"Already running: {address} (data: {data_dir}; stop it with 'manage.py down')")
+            say(f"Already running: {address} (stop it with: {stop_words(data_dir)})")
             return 0
         if options.detach:
             return detach(directory, words)
@@ -96,10 +96,17 @@ def detach(directory: DataDir, words: Sequence[str]) -> int:
         address = running_address(directory)
         if address and directory.record().supervisor_pid == process.pid:
             say(log.read_text(encoding="utf-8").rstrip().removesuffix(LAST_WORDS).rstrip())
-            say(f"Running in the background at {address} ; stop it with: manage.py down")
+            say(
+                f"Running in the background at {address} ; stop it with: {stop_words(directory.path)}"
+            )
             return 0
         time.sleep(0.1)
     raise Refusal(f"It did not become ready:\n{tail(log)}")
+
+
+def stop_words(data_dir: Path) -> str:
+    """What to type to stop the installation of this directory."""
+    return "manage.py down" if data_dir == ROOT / "var" else f"manage.py down --data {data_dir}"
 
 
 LAST_WORDS = "Ctrl-C stops everything that was started here."

@@ -93,6 +93,11 @@ class DataDir:
             ) from error
         self._lock = lock
 
+    def unlock(self) -> None:
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
     def is_locked(self) -> bool:
         """Whether an `up` holds the directory."""
         path = self.run / "lock"
