@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import sys
+from pathlib import Path
 
 
 class Broken(Exception):
@@ -32,28 +33,28 @@ def lines_of(file):
         try:
             parsed = json.loads(line)
         except ValueError:
-            raise NotAnExport("line %d is not JSON" % number) from None
+            raise NotAnExport(f"line {number} is not JSON") from None
         if not isinstance(parsed, dict) or "kind" not in parsed:
-            raise NotAnExport("line %d is of no known kind" % number)
+            raise NotAnExport(f"line {number} is of no known kind")
         yield parsed
 
 
 def check_entry(line, sequence, head):
     if line["sequence"] != sequence + 1:
-        raise Broken("link %d is missing" % (sequence + 1))
+        raise Broken(f"link {sequence + 1} is missing")
     if bytes.fromhex(line["prev_hash"]) != head:
-        raise Broken("link %d does not continue the link before it" % line["sequence"])
+        raise Broken(f"link {line['sequence']} does not continue the link before it")
     if line["entry"] is None:
-        raise Broken("link %d: the entry is gone" % line["sequence"])
+        raise Broken(f"link {line['sequence']}: the entry is gone")
     digest = link_hash(head, line["sequence"], line["entry"])
     if digest != bytes.fromhex(line["hash"]):
-        raise Broken("link %d: the entry is not what was chained" % line["sequence"])
+        raise Broken(f"link {line['sequence']}: the entry is not what was chained")
     return line["sequence"], digest
 
 
 def check_anchor(line, hashes):
     if hashes.get(line["sequence"]) != line["hash"]:
-        raise Broken("link %d differs from the anchor of %s" % (line["sequence"], line["day"]))
+        raise Broken(f"link {line['sequence']} differs from the anchor of {line['day']}")
 
 
 def check(file, known):
@@ -76,9 +77,9 @@ def check(file, known):
         elif line["kind"] == "end":
             ended = True
             if line["sequence"] != sequence:
-                raise NotAnExport("the end says link %d" % line["sequence"])
+                raise NotAnExport(f"the end says link {line['sequence']}")
         else:
-            raise NotAnExport("a line of kind %s" % line["kind"])
+            raise NotAnExport(f"a line of kind {line['kind']}")
     if not ended:
         raise NotAnExport("the end is missing: the file was cut off")
     for line in anchors:
@@ -86,10 +87,10 @@ def check(file, known):
         if line["day"] in known:
             found.add(line["day"])
             if known[line["day"]] != line["hash"]:
-                raise Broken("the anchor of %s is not the one that you hold" % line["day"])
+                raise Broken(f"the anchor of {line['day']} is not the one that you hold")
     missing = sorted(set(known) - found)
     if missing:
-        raise Broken("the anchor of %s is not in the export" % missing[0])
+        raise Broken(f"the anchor of {missing[0]} is not in the export")
     return sequence, head, len(anchors)
 
 
@@ -106,15 +107,15 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     known = [anchor.lower().split("=", 1) for anchor in options.anchor]
     try:
-        with open(options.file, encoding="utf-8") as file:
+        with Path(options.file).open(encoding="utf-8") as file:
             sequence, head, anchors = check(file, known)
     except Broken as error:
-        print("BROKEN: %s" % error)
+        print(f"BROKEN: {error}")
         return 1
     except (NotAnExport, OSError, KeyError, ValueError, TypeError) as error:
-        print("NOT AN EXPORT: %s" % error, file=sys.stderr)
+        print(f"NOT AN EXPORT: {error}", file=sys.stderr)
         return 2
-    print("WHOLE: up to link %d, %d anchors, head %s" % (sequence, anchors, head.hex()))
+    print(f"WHOLE: up to link {sequence}, {anchors} anchors, head {head.hex()}")
     return 0
 
 

@@ -95,7 +95,6 @@ class Job:
                 raise JobMisdeclared(f"{self.name} is implemented in {function.__module__}")
             self.implementation = function
             task: Task[Any, Any] = shared_task(
-                function,
                 name=self.name,
                 queue=self.queue,
                 acks_late=True,
@@ -108,7 +107,7 @@ class Job:
                 retry_backoff=True,
                 retry_backoff_max=longest_wait_s,
                 retry_jitter=True,
-            )
+            )(function)
             return task
 
         return decorate

@@ -7,11 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -28,9 +26,9 @@ from common.problem import error_page
 class PersonForm(AuthenticationForm):
     """User name and password; systems have tokens instead."""
 
-    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
+    def confirm_login_allowed(self, user: User) -> None:
         super().confirm_login_allowed(user)
-        if isinstance(user, User) and user.is_system:
+        if user.is_system:
             raise ValidationError(self.get_invalid_login_error().messages[0], code="invalid_login")
 
 
@@ -70,8 +68,8 @@ class LoginView(views.LoginView):
 class LogoutView(views.LogoutView):
     """``POST /accounts/logout/``."""
 
-    http_method_names = ["post", "options"]  # noqa: RUF012  # as the framework declares it
-    next_page = reverse_lazy("accounts:login")
+    http_method_names = ["post", "options"]  # as the framework declares it
+    next_page = "accounts:login"
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if isinstance(request.user, User):

@@ -143,12 +143,17 @@ def _with_institution(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_LONGEST = {
+    field.name: field.max_length
+    for field in AuditEntry._meta.fields
+    if field.max_length is not None
+}
+
+
 def _fitting(values: dict[str, Any]) -> dict[str, Any]:
     """Texts without NUL, cut to their columns: an odd identifier must not keep the entry from being written."""
     return {
-        name: value.replace("\x00", "")[: AuditEntry._meta.get_field(name).max_length]
-        if isinstance(value, str)
-        else value
+        name: value.replace("\x00", "")[: _LONGEST.get(name)] if isinstance(value, str) else value
         for name, value in values.items()
     }
 
