@@ -23,6 +23,8 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
+MAX_VALUES = 8_000_000  # of elements with many: bounds memory, a number takes 32 bytes in Python
+_MANY_BYTES = 4096
 MAX_FRAGMENTS = 1_000_000
 MAX_INLINE_BINARY_BYTES = 1024
 MAX_VALUE_BYTES = 64 * 1024
@@ -51,6 +53,7 @@ class DataSetReader:
         self._base = 0
         self._spent = 0
         self._elements = 0
+        self._values = 0
         self._ambiguous: list[tuple[Scope, Attributes, bytes, bool]] = []
         self._codecs: list[TextCodec] = []
         self.bulk: list[Bulk] = []
@@ -111,6 +114,11 @@ class DataSetReader:
         self._elements += number
         if self._elements > MAX_ELEMENTS:
             raise LimitPassed("The header has more elements than are accepted.")
+
+    def _count_values(self, number: int) -> None:
+        self._values += number
+        if self._values > MAX_VALUES:
+            raise LimitPassed("The header has more values than are accepted.")
 
     # -- elements ------------------------------------------------------------------------------
 
@@ -177,6 +185,8 @@ class DataSetReader:
                     attributes[key] = (
                         {"vr": entry.vr, "Value": values} if values else {"vr": entry.vr}
                     )
+                    if size > _MANY_BYTES and values:
+                        self._count_values(len(values))
                 pos = stop
                 continue
             if way == Way.DELIMITER:

@@ -253,6 +253,22 @@ def test_a_deflate_bomb_is_refused_in_bounded_memory(monkeypatch):
     assert refused.value.reason in (errors.UNREADABLE, errors.TRUNCATED)
 
 
+def test_a_header_of_nothing_but_numbers_is_refused_before_it_fills_memory():
+    numbers = b"".join(
+        element(0x00181000 + i, "DS", text("1\\" * 32_766 + "1")) for i in range(0, 600, 2)
+    )
+
+    with pytest.raises(MalformedDicom, match="more values"):
+        read(part10(uids() + numbers))
+
+
+def test_a_header_without_end_is_refused():
+    filler = element(0x00420010, "ST", b"x" * 65_000)
+
+    with pytest.raises(MalformedDicom, match="larger than is accepted"):
+        read(part10(uids() + filler * 1100))
+
+
 @pytest.mark.parametrize("fill", [item(), item(b"ab")], ids=["empty-items", "short-items"])
 def test_a_million_fragments_end_in_bounded_time(fill):
     value = fill * 1_000_010 + SEQUENCE_END
