@@ -3,8 +3,11 @@
 from sharing.selectors.studies import (
     SeriesPlace,
     StudyPlace,
+    copies_of,
+    forget_places,
     get_visible_series,
     get_visible_study,
+    list_series_places,
     place_series,
     place_study,
     primary_order,
@@ -15,8 +18,11 @@ from sharing.selectors.studies import (
 __all__ = [
     "SeriesPlace",
     "StudyPlace",
+    "copies_of",
+    "forget_places",
     "get_visible_series",
     "get_visible_study",
+    "list_series_places",
     "place_series",
     "place_study",
     "primary_order",

@@ -6,6 +6,7 @@ The same Study Instance UID may stand in several institutions. Where no institut
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from django.db.models.expressions import OrderBy
 
 from common.errors import NotFound
 from common.kept import Kept
+from sharing.errors import NotPulledYet
 from sharing.models import Series, Study
 from sharing.permissions import Basis, sight_of
 
@@ -39,7 +41,7 @@ class StudyPlace:
 
 @dataclass(frozen=True)
 class SeriesPlace:
-    """One series of a visible study. ``prefix`` is empty while no revision of it is archived."""
+    """One archived series of a visible study; ``prefix`` leads to its current revision."""
 
     study: StudyPlace
     series_id: int
@@ -93,6 +95,7 @@ def get_visible_series(
 
     Raises:
         NotFound: there is none, or ``actor`` may not see it.
+        NotPulledYet: the study is known from the hospital's list only.
     """
     study = get_visible_study(
         actor=actor, study_instance_uid=study_instance_uid, institution_code=institution_code
@@ -100,6 +103,9 @@ def get_visible_series(
     series = study.series.filter(series_instance_uid=series_instance_uid)
     found = series.select_related("current", "study__institution").first()
     if found is None:
+        # Until the hospital was asked, nobody knows which series the study has.
+        if study.state == Study.State.INDEXED:
+            raise NotPulledYet
         raise NotFound("There is no such series.")
     return found
 
@@ -128,6 +134,7 @@ def place_series(
 
     Raises:
         NotFound: there is none, or ``actor`` may not see it.
+        NotPulledYet: it is known from the hospital's list only.
     """
     key = ("series", actor.pk, institution_code, study_instance_uid, series_instance_uid)
     place = _places.get(key)
@@ -139,6 +146,8 @@ def place_series(
             institution_code=institution_code,
         )
         place = _series_place(_place_of(actor, series.study), series)
+        if not place.prefix:
+            raise NotPulledYet
         _places.put(key, place)
     _still_visible(actor, place.study)
     return place
@@ -152,6 +161,20 @@ def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
         .order_by(F("series_number").asc(nulls_last=True), "id")
     )
     return [_series_place(place, each) for each in series]
+
+
+def copies_of(actor: User, study_instance_uids: Collection[str]) -> dict[str, list[str]]:
+    """Codes of the institutions whose copy ``actor`` may see, by study; the primary one first."""
+    rows = (
+        visible_studies(actor)
+        .filter(study_instance_uid__in=study_instance_uids)
+        .order_by(*primary_order())
+        .values_list("study_instance_uid", "institution__code")
+    )
+    copies: dict[str, list[str]] = {}
+    for uid, code in rows:
+        copies.setdefault(uid, []).append(code)
+    return copies
 
 
 def forget_places() -> None:
