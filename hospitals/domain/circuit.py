@@ -35,8 +35,8 @@ def open_interval_s(
     at_once = error_code in OPENS_AT_ONCE or retry_after_s is not None
     if failures < FAILURES_BEFORE_OPEN and not at_once:
         return None
-    doublings = float(min(max(failures - FAILURES_BEFORE_OPEN, 0), 16))
-    backoff = min(FIRST_OPEN_S * 2.0**doublings, LONGEST_OPEN_S) * (0.5 + 0.5 * random)
+    doublings: float = min(max(failures - FAILURES_BEFORE_OPEN, 0), 16)
+    backoff: float = min(FIRST_OPEN_S * 2.0**doublings, LONGEST_OPEN_S) * (0.5 + 0.5 * random)
     return max(backoff, min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S))
 
 
