@@ -11,6 +11,7 @@ from config.embedded.console import indent, say
 from config.embedded.specs import ChildSpec
 
 PEOPLE_FILE = "demo-people"
+ORIGIN = ROOT / "tools" / "origin" / "serve.py"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def plan(data_dir: Path, *, origin_url: str) -> DemoPlan:
     files = data_dir / "demo" / "dicomweb-hospital"
     origin = ChildSpec(
         name="demo-hospital",
-        argv=[sys.executable, "-m", "tools.origin", str(files), "--port", port],
+        argv=[sys.executable, str(ORIGIN), str(files), "--port", port],
         cwd=ROOT,
     )
     steps = (
@@ -40,8 +41,8 @@ def plan(data_dir: Path, *, origin_url: str) -> DemoPlan:
     has_seed = any(ROOT.glob("*/management/commands/demo_seed.py")) or any(
         ROOT.glob("platform/*/management/commands/demo_seed.py")
     )
-    has_origin = (ROOT / "tools" / "origin" / "__main__.py").is_file()
-    return DemoPlan(steps if has_seed else (), (origin,) if has_origin else ())
+    # The server refuses a folder that is not there: only the seed makes it.
+    return DemoPlan(steps, (origin,)) if has_seed else DemoPlan((), ())
 
 
 def tell_people(data_dir: Path) -> None:
