@@ -1,136 +1,155 @@
-#!/usr/bin/env python3
-"""The message catalogue: ``tools/messages.py --check`` proves it whole, without arguments it is updated.
+"""The message catalogues, without gettext's own tools: extract, compile, check (Babel does the work).
 
-Extracts every marked text of the source roots (Python and templates, with Babel, no gettext tools),
-adds new ones to ``django.po`` with an empty translation, and compiles ``django.mo``. The check fails
-for a text without a Chinese translation, a placeholder that differs, and a stale ``django.mo``.
+python tools/messages.py            extract every string into the catalogues and compile them
+python tools/messages.py --check    fail where a string lacks its translation or a catalogue is stale
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_python
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
-from django.conf import settings
-from django.utils.translation import templatize
 
 ROOT = Path(__file__).resolve().parents[1]
-CATALOGUE = ROOT / "platform" / "common" / "ui" / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
 SOURCES = ("platform", "hospitals", "sharing", "recognition", "billing")
+LOCALES = ROOT / "platform" / "common" / "ui" / "locale"
 KEYWORDS = {
-    "_": None, "gettext": None, "gettext_lazy": None, "gettext_noop": None,
-    "ngettext": (1, 2), "ngettext_lazy": (1, 2), "pgettext": ((1, "c"), 2), "pgettext_lazy": ((1, "c"), 2),
+    "gettext": None, "gettext_lazy": None, "_": None, "gettext_noop": None,
+    "ngettext": (1, 2), "ngettext_lazy": (1, 2),
+    "pgettext": ((1, "c"), 2), "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }  # fmt: skip
-PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w*\}")
 
-Id = str | tuple[str, str]
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing, fail if anything is missing"
-    )
-    options = parser.parse_args()
-    settings.configure(USE_I18N=True)
-    catalogue = read(CATALOGUE)
-    wanted = Catalog()
-    for file in sources():
-        for place, message, context in texts(file):
-            wanted.add(message, locations=[place], context=context)
-    if options.check:
-        found = list(faults(catalogue, wanted))
-        print("\n".join(found) or f"{len(wanted)} texts, all translated")
-        return 1 if found else 0
-    catalogue.update(wanted, no_fuzzy_matching=True)
-    with CATALOGUE.open("wb") as file_out:
-        # Without line numbers: they would change with every edit of the sources.
-        write_po(
-            file_out,
-            catalogue,
-            width=110,
-            include_lineno=False,
-            sort_output=True,
-            ignore_obsolete=True,
-        )
-    CATALOGUE.with_suffix(".mo").write_bytes(compiled(catalogue))
-    return 0
+Message = tuple[int, str | tuple[str, str], str | None]
 
 
-def read(path: Path) -> Catalog:
-    if not path.is_file():
-        return Catalog(locale="zh_Hans", project="imaging-cloud")
+def extract() -> Catalog:
+    """Every string of the sources that is marked for translation, with the places it stands in."""
+    found = Catalog(project="provincial-imaging-cloud", charset="utf-8")
+    for path in _files():
+        place = path.relative_to(ROOT).as_posix()
+        reader = _python if path.suffix == ".py" else _template
+        for _line, message, context in reader(path):
+            # Without line numbers: a catalogue should change when a text does, not when a line moves.
+            found.add(message, locations=[(place, None)], context=context)
+    return found
+
+
+def _files() -> Iterator[Path]:
+    for source in SOURCES:
+        for pattern in ("**/*.py", "**/*.html"):
+            for path in sorted((ROOT / source).glob(pattern)):
+                if "migrations" not in path.parts and "node_modules" not in path.parts:
+                    yield path
+
+
+def _python(path: Path) -> Iterator[Message]:
     with path.open("rb") as file:
-        return read_po(file, locale="zh_Hans")
+        for line, name, arguments, _comments in extract_python(file, list(KEYWORDS), [], {}):
+            spec = KEYWORDS[name]
+            texts = arguments if isinstance(arguments, (list, tuple)) else [arguments]
+            if not texts or not all(isinstance(t, str) for t in texts[: len(spec or (1,))]):
+                continue
+            if spec is None:
+                yield line, texts[0], None
+            elif isinstance(spec[0], tuple):
+                rest = texts[1:3]
+                yield line, rest[0] if len(spec) == 2 else (rest[0], rest[1]), texts[0]
+            else:
+                yield line, (texts[0], texts[1]), None
 
 
-def compiled(catalogue: Catalog) -> bytes:
-    output = io.BytesIO()
-    write_mo(output, catalogue)
-    return output.getvalue()
+def _template(path: Path) -> Iterator[Message]:
+    """Django's own reader turns a template into calls of gettext; Babel reads those."""
+    from django.utils.translation.template import templatize
 
-
-def sources() -> Iterator[Path]:
-    for top in SOURCES:
-        for path in sorted((ROOT / top).rglob("*")):
-            if path.suffix in {".py", ".html", ".txt"} and "migrations" not in path.parts:
-                yield path
-
-
-def texts(path: Path) -> Iterator[tuple[tuple[str, int], Any, str | None]]:
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
-        if "{%" not in text:
-            return
-        text = templatize(text)
-    name = path.relative_to(ROOT).as_posix()
-    found = extract_python(io.BytesIO(text.encode()), KEYWORDS, [], {"encoding": "utf-8"})
-    for line, function, messages, _comments in found:
-        parts = list(messages) if isinstance(messages, tuple) else [messages]
-        context = parts.pop(0) if "pgettext" in str(function) else None
-        if not parts or not parts[0]:
+    calls = templatize(path.read_text(encoding="utf-8"), origin=str(path))
+    for line, name, arguments, _comments in extract_python(
+        io.BytesIO(calls.encode()), list(KEYWORDS), [], {"encoding": "utf-8"}
+    ):
+        texts = arguments if isinstance(arguments, (list, tuple)) else [arguments]
+        if not texts or not isinstance(texts[0], str):
             continue
-        plural = "ngettext" in str(function) or "npgettext" in str(function)
-        yield (name, line), (tuple(parts[:2]) if plural else parts[0]), context
+        if name == "ngettext" and isinstance(texts[1], str):
+            yield line, (texts[0], texts[1]), None
+        else:
+            yield line, texts[0], None
 
 
-def faults(catalogue: Catalog, wanted: Catalog) -> Iterator[str]:
-    for message in wanted:
+def catalogue_paths() -> list[Path]:
+    """The catalogue of each language."""
+    return sorted(LOCALES.glob("*/LC_MESSAGES/django.po"))
+
+
+def load(path: Path) -> Catalog:
+    """A catalogue as it is kept."""
+    with path.open("rb") as file:
+        return read_po(file, locale=path.parts[-3])
+
+
+def compiled(catalog: Catalog) -> bytes:
+    """What Django reads."""
+    buffer = io.BytesIO()
+    write_mo(buffer, catalog)
+    return buffer.getvalue()
+
+
+def faults(path: Path, template: Catalog) -> list[str]:
+    """What is wrong with a catalogue, in words."""
+    catalog = load(path)
+    wrong = []
+    for message in template:
         if not message.id:
             continue
-        where = message.locations[0][0] if message.locations else ""
-        entry = catalogue.get(message.id, message.context)
-        strings = as_list(entry.string) if entry else []
-        if entry is None or not all(strings) or not strings:
-            yield f"{where}: not translated: {message.id!r}"
-        elif entry.fuzzy:
-            yield f"{where}: marked fuzzy: {message.id!r}"
-        elif any(
-            placeholders(string) != placeholders(as_list(message.id)[-1]) for string in strings
+        kept = catalog.get(message.id, context=message.context)
+        if (
+            kept is None
+            or not kept.string
+            or (isinstance(kept.string, tuple) and not all(kept.string))
         ):
-            yield f"{where}: other placeholders in the translation of {message.id!r}"
-    binary = CATALOGUE.with_suffix(".mo")
-    if not binary.is_file() or binary.read_bytes() != compiled(catalogue):
-        yield f"{binary.relative_to(ROOT)}: not compiled from django.po; run tools/messages.py"
+            wrong.append(f"not translated: {message.id!r}")
+        elif kept.fuzzy:
+            wrong.append(f"only guessed: {message.id!r}")
+        elif _places(message.id) != _places(kept.string):
+            wrong.append(f"other placeholders: {message.id!r}")
+    if path.with_suffix(".mo").read_bytes() != compiled(catalog):
+        wrong.append(f"{path.with_suffix('.mo').name} is stale: run tools/messages.py")
+    return wrong
 
 
-def as_list(value: str | tuple[str, ...] | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _places(text: str | tuple[str, ...] | list[str]) -> set[str]:
+    joined = text if isinstance(text, str) else " ".join(text)
+    return set(re.findall(r"%\(\w+\)[sd]", joined))
 
 
-def placeholders(text: str) -> list[str]:
-    return sorted(PLACEHOLDER.findall(text))
+def update(path: Path, template: Catalog) -> None:
+    """Take new strings in and old ones out; translations stay."""
+    catalog = load(path)
+    catalog.update(template, no_fuzzy_matching=True)
+    catalog.obsolete.clear()
+    with path.open("wb") as file:
+        write_po(file, catalog, width=100, sort_output=True, omit_header=False)
+    path.with_suffix(".mo").write_bytes(compiled(load(path)))
+
+
+def main(arguments: list[str]) -> int:
+    """The command; the exit status is 1 where a check found a fault."""
+    template = extract()
+    if "--check" not in arguments:
+        for path in catalogue_paths():
+            update(path, template)
+    wrong = [(path, fault) for path in catalogue_paths() for fault in faults(path, template)]
+    for path, fault in wrong:
+        print(f"{path.relative_to(ROOT)}: {fault}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from common.errors import NotFound
 from sharing.models import DiscoveryWindow, Quarantined, Series, Transfer
-from sharing.selectors.overview import reach_of
+from sharing.selectors.overview import run_by
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -157,7 +157,7 @@ def list_failed_windows(*, actor: User, institution_code: str = "") -> QuerySet[
 
 
 def _narrow(rows: QuerySet, *, actor: User, institution_code: str) -> QuerySet:  # type: ignore[type-arg]
-    reach = reach_of(actor)
+    reach = run_by(actor)
     if reach.institution_ids is not None:
         rows = rows.filter(institution_id__in=sorted(reach.institution_ids))
     return rows.filter(institution__code=institution_code) if institution_code else rows

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from django.db.models import Count, Max, Min, Q, Sum
 
 from hospitals import selectors as hospitals
-from sharing.models import DiscoveryWindow, Quarantined, Study, Transfer
-from sharing.permissions import sight_of
+from sharing.models import DiscoveryWindow, Quarantined, Series, Study, Transfer
+from sharing.permissions import Role, sight_of
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -23,6 +23,7 @@ RECENT = timedelta(minutes=5)
 # that asks every two seconds never costs more than a twentieth of one processor.
 _KEEP_AT_LEAST_S = 1.0
 _KEEP_PER_SECOND = 20.0
+_STEERS = frozenset({Role.INSTITUTION_ADMIN, Role.INTEGRATOR})
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,18 @@ def reach_of(actor: User) -> Reach:
     """Whose errors, causes and waiting work this account may read; pictures are another matter."""
     sight = sight_of(actor)
     return Reach(None if sight.operation else sight.own_operation)
+
+
+def run_by(actor: User) -> Reach:
+    """Whose work this account may steer: try again, look through the faults. Readers of images may not."""
+    if sight_of(actor).operation:
+        return Reach(None)
+    held = hospitals.memberships_of(actor)
+    return Reach(
+        frozenset(
+            each.institution_id for each in held if each.role in _STEERS and each.institution_id
+        )
+    )
 
 
 def province(*, actor: User, now: datetime, limit: int = 24) -> Overview:
@@ -229,7 +242,10 @@ def _transfers() -> Iterable[dict[str, object]]:
         .annotate(
             waiting=Count("id", filter=Q(state__in=["waiting", "handed"])),
             running=Count("id", filter=running),
-            failed=Count("id", filter=Q(state=Transfer.State.FAILED)),
+            failed=Count(
+                "id",
+                filter=Q(state=Transfer.State.FAILED) & ~Q(series__state=Series.State.VERIFIED),
+            ),
             arriving_instances=Sum("received_instances", filter=running),
             arriving_bytes=Sum("received_bytes", filter=running),
         )

@@ -15,7 +15,7 @@ from common.ui.pages import actor_of, page
 from common.ui.words import words
 from sharing.errors import NotRetryable
 from sharing.selectors import operations as reads
-from sharing.selectors.overview import reach_of
+from sharing.selectors.overview import run_by
 from sharing.services import transfers
 
 PAGE = 25
@@ -23,7 +23,7 @@ PAGE = 25
 
 def may_operate(request: HttpRequest) -> bool:
     """Whether there are errors and causes that this reader may know."""
-    return bool(reach_of(actor_of(request)))
+    return bool(run_by(actor_of(request)))
 
 
 @require_safe

@@ -14,7 +14,7 @@ from sharing import selectors
 from sharing.permissions import decide, sight_of
 from sharing.selectors import listing
 from sharing.selectors.detail import study_detail
-from sharing.selectors.overview import reach_of
+from sharing.selectors.overview import reach_of, run_by
 from sharing.selectors.slices import series_slices
 
 
@@ -31,6 +31,7 @@ def study(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
         "viewer_installed": viewer_installed(),
         "shows_errors": reach_of(actor).covers(found.institution_id),
         "shows_keys": sight_of(actor).operation,
+        "may_retry": run_by(actor).covers(found.institution_id),
     }
     if not request.headers.get("HX-Request"):
         audit.record_view(actor, "study.view", found, basis=row.basis or "operation")

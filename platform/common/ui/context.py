@@ -23,4 +23,5 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "navigation": lazy(_links, list)(request),
         "demo": settings.DEMO,
+        "languages": settings.LANGUAGES,  # each in its own words, never translated
     }
