@@ -18,6 +18,13 @@ _LOOPBACK = ("127.", "::1", "localhost")
 _LOCAL_FAMILIES = {socket.AF_UNIX}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """`up` makes it in real life; whitenoise warns where it is absent, and warnings are errors."""
+    from django.conf import settings
+
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
 class NetworkClosed(OSError):
     """A test tried to leave the machine."""
 
