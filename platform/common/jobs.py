@@ -96,7 +96,6 @@ class Job:
             self.implementation = function
             task: Task[Any, Any] = shared_task(
                 name=self.name,
-                queue=self.queue,
                 acks_late=True,
                 reject_on_worker_lost=True,
                 ignore_result=True,
@@ -195,6 +194,7 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
     }
 
 
+_REQUEST_ID = "imaging_request_id"
 _started: dict[str, float] = {}
 
 
@@ -202,16 +202,21 @@ _started: dict[str, float] = {}
 def _send_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
     request_id = request_context.current().request_id
     if headers is not None and request_id:
-        headers["imaging_request_id"] = request_id
+        headers[_REQUEST_ID] = request_id
 
 
 @task_prerun.connect(weak=False)
 def _begin(task_id: str = "", task: Any = None, **_: Any) -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task_id=task_id, task=task.name)
-    sent_by = task.request.get("imaging_request_id") if task.request else None
-    request_context.begin(request_id=sent_by or task_id)
+    request_context.begin(request_id=_sent_request_id(task) or task_id)
     _started[task_id] = time.monotonic()
+
+
+def _sent_request_id(task: Any) -> str:
+    """A worker finds a header among the request's own fields, a task applied in place under ``headers``."""
+    headers = task.request.headers or {}
+    return str(task.request.get(_REQUEST_ID) or headers.get(_REQUEST_ID) or "")
 
 
 @task_postrun.connect(weak=False)

@@ -48,7 +48,16 @@ def test_numbers_of_people_are_masked_and_uids_are_kept(text, shown):
 
 
 @pytest.mark.parametrize(
-    "key", ["patient_name", "PatientName", "patientID", "resident_id", "phone", "accession_number", "token"]
+    "key",
+    [
+        "patient_name",
+        "PatientName",
+        "patientID",
+        "resident_id",
+        "phone",
+        "accession_number",
+        "token",
+    ],
 )
 def test_keys_that_name_patient_data_or_secrets_are_withheld_at_any_depth(lines, key):
     logs.get_logger("test").info("seen", **{key: "张三"}, inner={"list": [{key: "张三"}]})
@@ -82,7 +91,9 @@ def middleware(answer=None):
 
 
 def test_the_access_line_has_no_query_and_carries_the_request_id(lines, rf):
-    request = rf.get("/dicom-web/studies", {"PatientName": "张三"}, HTTP_X_REQUEST_ID="abcdef-123456")
+    request = rf.get(
+        "/dicom-web/studies", {"PatientName": "张三"}, HTTP_X_REQUEST_ID="abcdef-123456"
+    )
     request.resolver_match = None
 
     response = middleware()(request)
@@ -94,7 +105,9 @@ def test_the_access_line_has_no_query_and_carries_the_request_id(lines, rf):
     assert "PatientName" not in json.dumps(line)
 
 
-@pytest.mark.parametrize("offered", ["", "short", "x" * 65, "with blank in it", "line\nbreak-break"])
+@pytest.mark.parametrize(
+    "offered", ["", "short", "x" * 65, "with blank in it", "line\nbreak-break"]
+)
 def test_a_harmful_request_id_is_replaced(rf, offered):
     request = rf.get("/", HTTP_X_REQUEST_ID=offered)
     request.resolver_match = None

@@ -86,7 +86,9 @@ def test_the_lookup_hash_levels_spelling_and_depends_on_key_and_purpose(settings
 @pytest.mark.parametrize(
     ("mask", "text", "shown"),
     [
-        pytest.param(privacy.mask_resident_id, "990101200001010014", "990***********0014", id="P5-id"),
+        pytest.param(
+            privacy.mask_resident_id, "990101200001010014", "990***********0014", id="P5-id"
+        ),
         pytest.param(privacy.mask_phone, "13812345678", "138****5678", id="P5-phone"),
         pytest.param(privacy.mask_phone, "5678", "****", id="P5-too-short-to-show-ends"),
         pytest.param(privacy.mask_name, "张三丰", "张*", id="P5-name"),

@@ -27,7 +27,11 @@ def _append_only_tables_are_emptied_between_tests() -> Iterator[None]:
         statements = flush(self, *args, **kwargs)
         if not statements:
             return statements
-        return [_SWITCH.replace("{switch}", "DISABLE"), *statements, _SWITCH.replace("{switch}", "ENABLE")]
+        return [
+            _SWITCH.replace("{switch}", "DISABLE"),
+            *statements,
+            _SWITCH.replace("{switch}", "ENABLE"),
+        ]
 
     patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
     yield

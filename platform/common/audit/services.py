@@ -114,13 +114,15 @@ def _values(actor: Actor, action: str, obj: models.Model | None, **given: Any) -
     if len(json.dumps(given["detail"], ensure_ascii=False).encode()) > _DETAIL_MOST_BYTES:
         raise DetailTooLarge(f"the detail of {action} is over {_DETAIL_MOST_BYTES} bytes")
     context = request_context.current()
-    return {
-        **_actor_values(actor),
-        "action": action,
-        "address": context.address,
-        "request_id": context.request_id,
-        **_fitting(given),
-    }
+    return _fitting(
+        {
+            **_actor_values(actor),
+            "action": action,
+            "address": context.address,
+            "request_id": context.request_id,
+            **given,
+        }
+    )
 
 
 def _actor_values(actor: Actor) -> dict[str, Any]:

@@ -55,7 +55,10 @@ def test_the_institution_of_the_person_is_copied(actor, monkeypatch):
 
     entry = audit.record(actor, "login")
 
-    assert (entry.actor_institution_code, entry.actor_institution_name) == ("H1", f"Hospital of {actor.pk}")
+    assert (entry.actor_institution_code, entry.actor_institution_name) == (
+        "H1",
+        f"Hospital of {actor.pk}",
+    )
 
 
 def test_an_odd_identifier_does_not_keep_the_entry_from_being_written(db):
@@ -71,7 +74,7 @@ def test_a_detail_over_8_kib_is_refused(db):
 
 
 def test_what_is_rolled_back_leaves_no_entry(actor):
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with pytest.raises(RuntimeError), transaction.atomic():  # noqa: PT012  # what is rolled back
         audit.record(actor, "transfer.request")
         raise RuntimeError
 
@@ -86,12 +89,17 @@ def test_the_database_itself_refuses_to_change_the_trail(actor, table, statement
     audit.record(actor, "login")
     sequencer.chain_all()
     DailyAnchor.objects.create(day=timezone.localdate(), sequence=1, hash=bytes(32))
-    column = {"audit_auditentry": "action", "audit_chainlink": "hash", "audit_dailyanchor": "hash"}[table]
+    column = {"audit_auditentry": "action", "audit_chainlink": "hash", "audit_dailyanchor": "hash"}[
+        table
+    ]
     before = [AuditEntry.objects.count(), ChainLink.objects.count(), DailyAnchor.objects.count()]
 
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        with pytest.raises((DatabaseError, InternalError), match="append-only"), transaction.atomic():
+        with (
+            pytest.raises((DatabaseError, InternalError), match="append-only"),
+            transaction.atomic(),
+        ):
             cursor.execute(statement.format(table, column))
 
     after = [AuditEntry.objects.count(), ChainLink.objects.count(), DailyAnchor.objects.count()]
@@ -119,7 +127,10 @@ def test_repeated_reads_become_one_entry_with_a_count(actor, counts):
     assert sequencer.write_repeated(now=timezone.now()) == 0  # still being read
     assert sequencer.write_repeated(now=timezone.now() + sequencer._PAUSE) == 2
 
-    assert sorted(AuditEntry.objects.values_list("purpose", "count")) == [("teaching", 1), ("treatment", 300)]
+    assert sorted(AuditEntry.objects.values_list("purpose", "count")) == [
+        ("teaching", 1),
+        ("treatment", 300),
+    ]
     assert not RepeatedAccess.objects.exists()
 
 
