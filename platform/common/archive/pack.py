@@ -224,6 +224,8 @@ class PackWriter:
             found = parse_local_header(header, self._end)
             if found is None or found.end > size or found.name in self._entries:
                 break
+            if header != local_header(found, limit=self._limit):
+                break  # torn: a machine that loses power may keep half a header
             entry = self._reread(found)
             if entry is None:
                 break

@@ -102,7 +102,7 @@ def parse_local_header(data: bytes, header_offset: int) -> ZipEntry | None:
         if kind != _ZIP64 or packed != size:
             return None
     raw_name = data[_LOCAL.size : _LOCAL.size + name_bytes]
-    if not raw_name.isascii():
+    if not raw_name or not raw_name.isascii() or set(raw_name) & set(b"/\\\0"):
         return None
     return ZipEntry(raw_name.decode("ascii"), header_offset + HEADER_BYTES, size, crc)
 

@@ -146,7 +146,7 @@ class ObjectCache:
             log.warning("object cache not usable, reading from the store: %s", error.strerror)
             return None
 
-    def _download(self, key: str, path: Path, size: int) -> BinaryIO | None:
+    def _download(self, key: str, path: Path, size: int) -> BinaryIO:
         self._make_room(size)
         part = path.with_name(f"{path.name}.{uuid4().hex}.part")
         try:
@@ -156,13 +156,11 @@ class ObjectCache:
                     for chunk in chunks:
                         file.write(chunk)
                 _require_size(file.tell(), size)
-            opened = part.open("rb", buffering=0)
-            part.replace(path)
+            return _opened_as(part, path)
         except BaseException:
             with suppress(OSError):  # the first failure is the one to report
                 part.unlink(missing_ok=True)
             raise
-        return opened
 
     def _make_room(self, size: int) -> None:
         self._drop_former_boots()
@@ -171,8 +169,8 @@ class ObjectCache:
         for path, _, freed in held:
             if total + size <= self._max_bytes:
                 return
-            if path.suffix == ".part":
-                continue
+            if path.suffix:
+                continue  # a lock, or what somebody fetches right now
             path.unlink(missing_ok=True)
             total -= freed
 
@@ -234,6 +232,17 @@ def _locked(path: Path, patience_s: float) -> Iterator[bool]:
             return
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
+
+
+def _opened_as(part: Path, path: Path) -> BinaryIO:
+    """The file under its final name; opened first, because there it may be evicted at once."""
+    file = part.open("rb", buffering=0)
+    try:
+        part.replace(path)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _try_lock(file: BinaryIO) -> bool:

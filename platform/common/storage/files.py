@@ -49,7 +49,7 @@ class FileStore:
         self, key: str, path: Path, *, move: bool = False, content_type: str = BINARY
     ) -> ObjectStat:
         target = self.path_of(key)
-        with _translated(key):
+        with _writing():
             size = path.stat().st_size
             if move and self._rename_in(path, target):
                 return self._checked_stat(key, size)
@@ -65,7 +65,7 @@ class FileStore:
     def put_stream(self, key: str, readable: Readable, *, content_type: str = BINARY) -> ObjectStat:
         target = self.path_of(key)
         # Reading stands outside the translation: its failures are the caller's, not the store's.
-        with _translated(key):
+        with _writing():
             self._incoming.mkdir(parents=True, exist_ok=True)
             temporary = self._incoming / uuid4().hex
             file = temporary.open("xb")
@@ -74,11 +74,11 @@ class FileStore:
             with file:
                 while chunk := readable.read(MIB):
                     size += len(chunk)
-                    with _translated(key):
+                    with _writing():
                         file.write(chunk)
-                with _translated(key):
+                with _writing():
                     _sync(file)
-            with _translated(key):
+            with _writing():
                 self._publish(temporary, target)
                 return self._checked_stat(key, size)
         except BaseException:
@@ -118,7 +118,7 @@ class FileStore:
         return self._walk(folder, prefix)
 
     def check(self) -> None:
-        with _translated(""):
+        with _writing():
             self._incoming.mkdir(parents=True, exist_ok=True)
             probe = self._incoming / uuid4().hex
             probe.write_bytes(b"")
@@ -127,7 +127,7 @@ class FileStore:
     def abandon_uploads(self, older_than: timedelta) -> int:
         before = time.time() - older_than.total_seconds()
         removed = 0
-        with _translated(""), suppress(FileNotFoundError):
+        with _writing(), suppress(FileNotFoundError):
             for path in self._incoming.iterdir():
                 with suppress(FileNotFoundError):
                     if path.stat().st_mtime <= before:
@@ -244,19 +244,29 @@ def _translated(key: str) -> Iterator[None]:
         yield
     except _MISSING as error:
         raise ObjectMissing(f"There is no object {key}.", key=key) from error
-    except PermissionError as error:
-        raise StoreUnavailable(
-            "The folder of the object store may not be used: permission denied.", reason="refused"
-        ) from error
     except OSError as error:
-        if error.errno in _FULL:
-            raise StoreUnavailable(
-                "The disk of the object store is full.", reason="disk-full"
-            ) from error
-        raise StoreUnavailable(
-            f"The folder of the object store cannot be used: {error.strerror or error}.",
-            reason="failed",
-        ) from error
+        raise _unavailable(error) from error
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: OSError) -> StoreUnavailable:
+    if error.errno in _FULL:
+        return StoreUnavailable("The disk of the object store is full.", reason="disk-full")
+    if isinstance(error, PermissionError):
+        return StoreUnavailable(
+            "The folder of the object store may not be used: permission denied.", reason="refused"
+        )
+    return StoreUnavailable(
+        f"The folder of the object store cannot be used: {error.strerror or error}.",
+        reason="failed",
+    )
 
 
 def _require_size(found: int, size: int) -> None:

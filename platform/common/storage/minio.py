@@ -229,6 +229,7 @@ class MinioStore:
                 total=retries,
                 backoff_factor=0.2,
                 status_forcelist=[500, 502, 503, 504],
+                respect_retry_after_header=False,  # the waiting stays bounded
                 raise_on_status=False,  # so that the server's own words come through
             ),
             cert_reqs="CERT_REQUIRED",
