@@ -56,6 +56,7 @@ class Environment:
     cache_bytes: int
     web_threads: int
     pull_places: int
+    pull_lease_s: int
 
 
 class _Reader:
@@ -80,9 +81,9 @@ class _Reader:
     ) -> T | None:
         value = self.raw(name)
         if value is None or value == "":
-            if default is None:
-                if not any(fault.startswith(f"{name}_FILE:") for fault in self.faults):
-                    self.faults.append(f"{name}: missing; expected {expected}")
+            unread = any(fault.startswith(f"{name}_FILE:") for fault in self.faults)
+            if default is None and not unread:
+                self.faults.append(f"{name}: missing; expected {expected}")
             return default
         try:
             return parse(value)
@@ -191,7 +192,9 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
         "demo": get("IMAGING_DEMO", _flag, False, expected="0 or 1"),
         "secret_key": get("SECRET_KEY", _secret(32), expected="at least 32 random characters"),
         "field_keys": get(
-            "FIELD_KEYS", _words, expected="comma-separated keys that encrypt identities, newest first"
+            "FIELD_KEYS",
+            _words,
+            expected="comma-separated keys that encrypt identities, newest first",
         ),
         "lookup_key": get("LOOKUP_KEY", _secret(32), expected="at least 32 random characters"),
         "allowed_hosts": get(
@@ -208,9 +211,14 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             _object_store_url,
             expected="minio://KEY:SECRET@HOST:PORT/BUCKET?secure=0 or file:///DIR",
         ),
-        "log_format": get("LOG_FORMAT", _one_of("json", "console"), "json", expected="json, console"),
+        "log_format": get(
+            "LOG_FORMAT", _one_of("json", "console"), "json", expected="json, console"
+        ),
         "log_level": get(
-            "LOG_LEVEL", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", expected="a log level"
+            "LOG_LEVEL",
+            _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+            "INFO",
+            expected="a log level",
         ),
         "hospital_networks": get(
             "HOSPITAL_NETWORKS",
@@ -224,6 +232,9 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
         "cache_bytes": get("PACK_CACHE_BYTES", _positive, 4 * 2**30, expected="a number of bytes"),
         "pull_places": get(
             "PULL_PLACES", _positive, 8, expected="how many series all workers pull at once"
+        ),
+        "pull_lease_s": get(
+            "PULL_LEASE_S", _positive, 60, expected="seconds after which a silent worker is given up"
         ),
         "web_threads": get("WEB_THREADS", _positive, 16, expected="a number of threads"),
     }

@@ -20,6 +20,7 @@ CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
 OBJECT_STORE_URL = ENV.object_store_url
 REDIS_URL = ENV.redis_url
 PULL_PLACES = ENV.pull_places
+PULL_LEASE_S = ENV.pull_lease_s
 PACK_CACHE_BYTES = ENV.cache_bytes
 HOSPITAL_NETWORKS = ENV.hospital_networks
 ALLOW_LOOPBACK_HOSPITALS = ENV.allow_loopback_hospitals

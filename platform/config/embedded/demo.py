@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.embedded.children import ROOT, manage
 from config.embedded.console import indent, say
@@ -24,25 +25,25 @@ class DemoPlan:
 
 def plan(data_dir: Path, *, origin_url: str) -> DemoPlan:
     """The seed is idempotent: at a second start it finds its rows and files and does nothing."""
-    port = origin_url.rpartition(":")[2]
+    port = str(urlsplit(origin_url).port)
     files = data_dir / "demo" / "dicomweb-hospital"
     origin = ChildSpec(
         name="demo-hospital",
-        argv=[sys.executable, str(ORIGIN), str(files), "--port", port],
+        argv=[
+            sys.executable,
+            str(ROOT / "tools" / "origin" / "serve.py"),
+            str(files),
+            "--port",
+            port,
+        ],
         cwd=ROOT,
     )
-    steps = (
-        (
-            "demo-seed",
-            manage("demo_seed", "--origin-url", origin_url),
-            "Preparing the demo province (first start: a minute) …",
-        ),
+    seed = (
+        "demo-seed",
+        manage("demo_seed", "--origin-url", origin_url),
+        "Preparing the demo province (first start: a minute) …",
     )
-    has_seed = any(ROOT.glob("*/management/commands/demo_seed.py")) or any(
-        ROOT.glob("platform/*/management/commands/demo_seed.py")
-    )
-    # The server refuses a folder that is not there: only the seed makes it.
-    return DemoPlan(steps, (origin,)) if has_seed else DemoPlan((), ())
+    return DemoPlan((seed,), (origin,))
 
 
 def tell_people(data_dir: Path) -> None:
