@@ -234,7 +234,10 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             "PULL_PLACES", _positive, 8, expected="how many series all workers pull at once"
         ),
         "pull_lease_s": get(
-            "PULL_LEASE_S", _positive, 60, expected="seconds after which a silent worker is given up"
+            "PULL_LEASE_S",
+            _positive,
+            60,
+            expected="seconds after which a silent worker is given up",
         ),
         "web_threads": get("WEB_THREADS", _positive, 16, expected="a number of threads"),
     }

@@ -24,7 +24,13 @@ from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
 from sharing.domain import facts
 from sharing.domain.completeness import Listing, compare
-from sharing.errors import LeaseLost, NothingRetrieved, SeriesIncomplete, SpoolFailed
+from sharing.errors import (
+    ArchiveDamaged,
+    LeaseLost,
+    NothingRetrieved,
+    SeriesIncomplete,
+    SpoolFailed,
+)
 from sharing.models import Series, SeriesRevision
 from sharing.services import proving, quarantine, revisions, transfers
 from sharing.services.quarantine import Asked
@@ -76,9 +82,10 @@ class Progress:
             raise LeaseLost
 
     def _run(self) -> None:
-        until = time.monotonic() + transfers.LEASE.total_seconds()
+        lease_s = transfers.lease().total_seconds()
+        until = time.monotonic() + lease_s
         try:
-            while not self._stop.wait(2.0):
+            while not self._stop.wait(min(2.0, lease_s / 4)):
                 try:
                     transfers.renew(
                         self._held,
@@ -86,7 +93,7 @@ class Progress:
                         size_bytes=self.bytes,
                         expected=self.expected,
                     )
-                    until = time.monotonic() + transfers.LEASE.total_seconds()
+                    until = time.monotonic() + lease_s
                 except LeaseLost:
                     self._lost = True
                     return
@@ -149,6 +156,7 @@ class _SeriesPull:
         self.series = Series.objects.select_related("current", "study").get(pk=held.series_id)
         self.policy = hospital_selectors.pull_policy(institution_id=held.institution_id)
         self.base = revisions.current_index(self.series)
+        self.sound = True
         self.before = revisions.entries_by_uid(self.base.instances) if self.base else {}
         self.writer = PackWriter(folder / "series.zip")
         self.spool = JsonSpool(folder / "metadata")
@@ -168,13 +176,14 @@ class _SeriesPull:
 
     def run(self) -> Outcome:
         try:
+            self._prove_former()
             with hospital_services.open_origin(institution_id=self.held.institution_id) as origin:
                 listing = list_instances(origin, series=self.series)
                 self.progress.expected = listing.expected
                 broken = self.receiver.take_all(
                     _parts(origin, held=self.held, before=self.before, listing=listing)
                 )
-            revision = self._store(listing) if self.receiver.received else self.series.current
+            revision = self._store(listing) if self.receiver.received else self._former()
         finally:
             self.writer.abort()
             self.spool.close()
@@ -183,9 +192,21 @@ class _SeriesPull:
             raise NothingRetrieved(text, quarantined=self.receiver.quarantined)
         return self._judge(revision, listing, broken)
 
+    def _prove_former(self) -> None:
+        """A former try may have ended between storing and proving: nothing unproved is built upon."""
+        current = self.series.current
+        if self.base is None or current is None or current.verified_at is not None:
+            return
+        try:
+            proving.read_back(index=self.base)
+        except ArchiveDamaged as error:
+            log.warning("revision.damaged", prefix=current.prefix, reason=error.message)
+            self.sound = False
+            self.before.clear()  # all of it is pulled again, into the next revision
+
     def _store(self, listing: Listing) -> SeriesRevision:
         received = list(self.receiver.received.values())
-        if self.base is not None and self.series.current is not None:
+        if self.base is not None and self.series.current is not None and self.sound:
             received += revisions.carry_over(
                 index=self.base,
                 prefix=self.series.current.prefix,
@@ -207,6 +228,9 @@ class _SeriesPull:
         revision = revisions.make_current(held=self.held, sealed=sealed, listing=listing)
         proving.read_back(index=sealed.index)
         return revision
+
+    def _former(self) -> SeriesRevision | None:
+        return self.series.current if self.sound else None
 
     def _judge(
         self, revision: SeriesRevision, listing: Listing, broken: DomainError | None

@@ -182,7 +182,7 @@ def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> No
 def mark_verified(*, revision: SeriesRevision, held_uids: Iterable[str], listing: Listing) -> bool:
     """Record that the revision was read back; True when it holds all that the hospital lists."""
     now = timezone.now()
-    SeriesRevision.objects.filter(pk=revision.pk).update(verified_at=now)
+    SeriesRevision.objects.filter(pk=revision.pk, verified_at=None).update(verified_at=now)
     verdict = compare(listing=listing, held=frozenset(held_uids))
     state = Series.State.VERIFIED if verdict.complete else Series.State.INCOMPLETE
     Series.objects.filter(pk=revision.series_id, current=revision).update(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Least
@@ -25,8 +26,6 @@ from sharing.domain.planning import Waiting, choose, retry_delay_s
 from sharing.errors import LeaseLost, NotRetryable
 from sharing.models import Series, Study, Transfer
 
-LEASE = timedelta(seconds=60)
-HAND_OUT_LEASE = timedelta(seconds=120)
 MAX_ATTEMPTS = 8
 WAITING_LOOKED_AT = 32  # per lane and institution, each time work is handed out
 _PLANNER_LOCK = 0x706C616E  # advisory lock: one planner at a time hands out
@@ -85,6 +84,11 @@ def request_transfers(
     return len(fresh)
 
 
+def lease() -> timedelta:
+    """How long a claim holds without being renewed."""
+    return timedelta(seconds=settings.PULL_LEASE_S)
+
+
 def release_lost() -> int:
     """Give back what no living worker holds: the lease ended without a word. Returns how many."""
     now = timezone.now()
@@ -123,7 +127,7 @@ def hand_out(*, slots: int, institution_id: int | None = None) -> list[int]:
     turn = random.randrange(2**16)  # noqa: S311 - fairness, not secrecy
     chosen = choose(_waiting(policies, free), free=free, slots=slots, turn=turn)
     Transfer.objects.filter(pk__in=chosen).update(
-        state=Transfer.State.HANDED, lease_until=timezone.now() + HAND_OUT_LEASE
+        state=Transfer.State.HANDED, lease_until=timezone.now() + 2 * lease()
     )
     return chosen
 
@@ -187,7 +191,7 @@ def claim(*, transfer_id: int, worker: str) -> Claim | None:
     transfer.generation += 1
     transfer.attempts += 1
     transfer.worker = worker
-    transfer.lease_until = now + LEASE
+    transfer.lease_until = now + lease()
     transfer.started_at = now
     transfer.received_instances = transfer.received_bytes = 0
     transfer.save()
@@ -213,7 +217,7 @@ def renew(held: Claim, *, instances: int, size_bytes: int, expected: int | None)
     """
     _update(
         held,
-        lease_until=timezone.now() + LEASE,
+        lease_until=timezone.now() + lease(),
         received_instances=instances,
         received_bytes=size_bytes,
         expected_instances=expected,
