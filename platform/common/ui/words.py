@@ -106,6 +106,10 @@ _WORDS: dict[str, Words] = {
         _("The folder does not exist or cannot be read."),
         _("Check the path and its permissions on the server, then probe again."),
     ),
+    "not-pulled-yet": Words(
+        _("The images are still at the hospital."),
+        _("They are being fetched; reload the page in a moment."),
+    ),
     "not-retryable": Words(
         _("Only work that failed can be tried again."), _("Reload the page: it may be under way already.")
     ),
