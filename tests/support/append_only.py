@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,14 @@ DO $$ DECLARE t record; BEGIN
     END LOOP;
 END $$;
 """
+
+
+@pytest.fixture(autouse=True)
+def _reads_of_another_test_are_not_counted() -> Iterator[None]:
+    yield
+    services = sys.modules.get("common.audit.services")
+    if services is not None:
+        services.counts.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

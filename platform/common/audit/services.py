@@ -191,6 +191,18 @@ class _Counts:
         for item in due:
             _carry_over(*item)
 
+    def carry_over_due(self) -> None:
+        """Write the counts that have waited long enough: after every request of this process."""
+        with self._lock:
+            due = self._take_due(time.monotonic(), but=b"")
+        for item in due:
+            _carry_over(*item)
+
+    def forget(self) -> None:
+        """Drop what waits: between tests."""
+        with self._lock:
+            self._counts.clear()
+
     def carry_over_all(self) -> None:
         """Write every waiting count, whatever its age: when the process ends."""
         with self._lock:

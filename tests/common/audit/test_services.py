@@ -159,3 +159,13 @@ def test_a_reading_that_goes_on_is_told_every_ten_minutes(actor, counts):
     RepeatedAccess.objects.update(first_at=timezone.now() - sequencer._LONGEST)
 
     assert sequencer.write_repeated() == 1
+
+
+def test_a_count_that_waits_is_carried_over_after_any_request(actor, client, monkeypatch):
+    for _ in range(4):
+        view(actor)
+    monkeypatch.setattr(audit_services, "COUNTED_IN_PROCESS_S", 0.0)
+
+    client.get("/healthz")
+
+    assert RepeatedAccess.objects.get().count == 4
