@@ -6,6 +6,7 @@
         origin.manners.times = 1                  # ... the first time; afterwards it behaves
         DicomwebOrigin(OriginConfig(origin.url, allow_loopback=True))
         origin.requests                           # what was asked: [("/studies", {"limit": "100"}), ...]
+        origin.accepts, origin.authorizations     # the headers of each of these requests
 
 What it holds: ``of_files(paths)`` or ``add(data)`` take instances and read their UIDs; ``add(data, study=, series=,
 sop=)`` puts any bytes at a place of your choice (malformed files, wrong studies, one SOP Instance UID twice with
@@ -16,7 +17,8 @@ other bytes). ``remove(sop)`` takes one away. ``origin.held`` is the list.
 ====================  ================================================================================
 ``retrieve``          how Retrieve answers, a word of ``RETRIEVE``:
   ``well``            multipart/related, as it should
-  ``drop``            the connection is reset in the middle of part ``at_part``
+  ``drop``            the connection is closed in the middle of part ``at_part``
+  ``reset``           the same by a TCP reset: what the receiver has not read yet is lost too
   ``end``             the same, but the stream ends in good order (chunked, properly closed)
   ``stall``           nothing more is sent in the middle of part ``at_part``, the connection stays
   ``trickle``         from there, one byte every ``trickle_s`` seconds
@@ -70,9 +72,21 @@ from common.dicom.part10 import read_instance
 
 BOUNDARY = "hostile-7d1f"
 RETRIEVE = frozenset(
-    {"well", "drop", "end", "stall", "trickle", "no-closing", "wrong-boundary", "bare", "html"}
+    {
+        "well",
+        "drop",
+        "reset",
+        "end",
+        "stall",
+        "trickle",
+        "no-closing",
+        "wrong-boundary",
+        "bare",
+        "html",
+    }
     | {"not-dicom", "absurd-length", "wrong-study", "raw"}
 )
+MIDWAY = frozenset({"drop", "reset", "end", "stall", "trickle"})
 STUDY_TAGS = (
     "00080020",
     "00080030",
@@ -134,6 +148,7 @@ class HostileOrigin:
         self.held: list[Held] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.accepts: list[str] = []
+        self.authorizations: list[str | None] = []
         self.tokens = 0
         self.released = threading.Event()  # ends what stalls
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -217,6 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         origin, address = self.server.origin, urlsplit(self.path)
         path, query = address.path.removeprefix("/dicom-web"), dict(parse_qsl(address.query))
         origin.requests.append((path, query))
+        origin.authorizations.append(self.headers.get("Authorization"))
         origin.accepts.append(self.headers.get("Accept", ""))
         searching = path.rpartition("/")[2] in ("studies", "series", "instances")
         manners = self._manners_now("search" if searching else "retrieve")
@@ -328,12 +344,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for number, piece in enumerate(_pieces(held, manners)):
-            if number == manners.at_part and manners.retrieve in (
-                "drop",
-                "end",
-                "stall",
-                "trickle",
-            ):
+            if number == manners.at_part and manners.retrieve in MIDWAY:
                 half = len(piece) // 2
                 self._chunk(piece[:half])
                 if self._misbehave(piece[half:], manners):
@@ -347,6 +358,8 @@ class _Handler(BaseHTTPRequestHandler):
         word = manners.retrieve
         self.close_connection = True
         if word == "drop":
+            self.wfile.flush()
+        elif word == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
         elif word == "end":

@@ -157,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def instances(self, uids: dict[str, str], query: list[tuple[str, str]]) -> None:
         uids["study"] = uids["study"] or uids["whole"]
-        files = self._files(uids) if uids["study"] else self._all_files()
+        files = self._files(uids, search=True) if uids["study"] else self._all_files()
         found = {known.sop_instance_uid: instance_result(known) for _, known in files}
         self._found(list(found.values()), query)
 
@@ -256,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
         body = b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
         self._send(200, f'multipart/related; type="{media_type}"; boundary={BOUNDARY}', body)
 
-    def _files(self, uids: dict[str, str]) -> list[File]:
+    def _files(self, uids: dict[str, str], *, search: bool = False) -> list[File]:
         """The files of a study, a series or an instance."""
         index, study = self.server.index, uids["study"]
         series = (
@@ -267,7 +267,7 @@ class Handler(BaseHTTPRequestHandler):
         files = [file for one in series for file in index.files(study, one)]
         if wanted := uids.get("sop"):
             files = [file for file in files if file[1].sop_instance_uid == wanted]
-        if not files:
+        if not files and not search:
             raise Refusal(404, "No such study, series or instance.")
         return files
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from common.dicom.errors import MalformedDicom
@@ -184,7 +185,9 @@ class FolderIndex:
                 if not target.is_relative_to(self.folder):
                     self._unreadable.append((name, "is a link that leads out of the folder"))
                     return None
-            return entry.stat() if entry.is_file() else None
+            # A link to nothing raises here; sockets, and links to folders within, are no files.
+            stat = entry.stat()
+            return stat if S_ISREG(stat.st_mode) else None
         except OSError as error:
             self._unreadable.append((name, f"cannot be read: {error.strerror}"))
             return None
