@@ -172,6 +172,7 @@ def configure(config: dict[str, Any]) -> None:
                 "urllib3": {"level": "WARNING"},
                 "kombu": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
             },
         }
     )
