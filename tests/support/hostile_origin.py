@@ -25,6 +25,7 @@ other bytes). ``remove(sop)`` takes one away. ``origin.held`` is the list.
   ``no-closing``      no closing delimiter after the last part
   ``wrong-boundary``  the header names another boundary than the body uses
   ``bare``            one bare application/dicom body, no multipart
+  ``bare-drop``       the same, closed in the middle of the length it declared
   ``html``            200 with a log-in page
   ``not-dicom``       part ``at_part`` is text instead of DICOM
   ``absurd-length``   every part declares a Content-Length of 10^15
@@ -59,6 +60,7 @@ import io
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -82,6 +84,7 @@ RETRIEVE = frozenset(
         "no-closing",
         "wrong-boundary",
         "bare",
+        "bare-drop",
         "html",
     }
     | {"not-dicom", "absurd-length", "wrong-study", "raw"}
@@ -143,7 +146,7 @@ class Held:
 class HostileOrigin:
     """The server; a context manager. ``url`` is its base address."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.manners = Manners()
         self.held: list[Held] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
@@ -153,6 +156,10 @@ class HostileOrigin:
         self.released = threading.Event()  # ends what stalls
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.origin = self
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -325,6 +332,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, "text/plain", b"nothing")
         elif word == "html":
             self._send(200, "text/html", b"<!DOCTYPE html><title>Log in</title>")
+        elif word == "bare-drop":
+            self.close_connection = True
+            self._send_head(200, "application/dicom", len(held[0].data))
+            self.wfile.write(held[0].data[:-100])
         elif word == "bare":
             self._send(200, "application/dicom", held[0].data, compress=manners.gzip)
         else:
@@ -386,17 +397,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(
         self, status: int, content_type: str, body: bytes, *, compress: bool = False, **extra: str
     ) -> None:
-        self.send_response(status)
         if compress:
             body = gzip.compress(body)
-            self.send_header("Content-Encoding", "gzip")
+            extra["Content-Encoding"] = "gzip"
+        self._send_head(status, content_type, len(body), **extra)
+        self.wfile.write(body)
+
+    def _send_head(self, status: int, content_type: str, size: int, **extra: str) -> None:
+        self.send_response(status)
         if content_type:
             self.send_header("Content-Type", content_type)
         for name, value in extra.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(size))
         self.end_headers()
-        self.wfile.write(body)
 
 
 def _pieces(held: list[Held], manners: Manners) -> Iterator[bytes]:

@@ -1,10 +1,16 @@
 import datetime as dt
 import hashlib
+import ipaddress
 import json
+import ssl
 import tempfile
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from common.dicomweb.client import DicomwebOrigin, OriginConfig
 from common.dicomweb.errors import (
@@ -16,6 +22,7 @@ from common.dicomweb.errors import (
     OriginNotFound,
     OriginRefused,
     OriginTimeout,
+    OriginUnreachable,
 )
 from common.dicomweb.session import ClientCredentials, OriginSession, paced_chunks
 from tests.support.dicom_files import rows
@@ -513,3 +520,75 @@ def test_every_known_file_survives_the_way(hostile, connect):
     assert [hashlib.sha256(data).hexdigest() for data in whole] == [
         row.sha256 for row in rows("malformed")
     ]
+
+
+# Transport security
+
+
+def _signed(name: str, *, issuer=None, is_authority: bool = False):
+    """A certificate and its key, signed by the issuer or by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer, signer_key = issuer or (None, key)
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(signer.subject if signer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(signer_key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def _pem(certificate, key) -> tuple[str, str]:
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+def test_a_client_certificate_and_an_authority_of_the_hospital_s_own(tmp_path, monkeypatch):
+    authority = _signed("hospital authority", is_authority=True)
+    ca, _ = _pem(*authority)
+    certificate, key = _pem(*_signed("us", issuer=authority))
+    (tmp_path / "server.pem").write_text("".join(_pem(*_signed("127.0.0.1", issuer=authority))))
+    (tmp_path / "ca.pem").write_text(ca)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / "ca.pem"))
+    server.load_cert_chain(tmp_path / "server.pem")
+    server.verify_mode = ssl.CERT_REQUIRED
+    private = tmp_path / "private"
+    private.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+
+    def ask(secret: dict[str, str]) -> int:
+        url = hostile.url.replace("http://", "https://")
+        config = OriginConfig(url, auth="certificate", secret=secret, allow_loopback=True)
+        return len(search(DicomwebOrigin(config)))
+
+    with HostileOrigin(tls=server) as hostile:
+        hostile.add(b"", study="1.2", series="1", sop="1")
+        assert ask({"certificate": certificate, "key": key, "ca": ca}) == 1
+        with pytest.raises(OriginError):
+            ask({"ca": ca})
+        with pytest.raises(OriginUnreachable, match="TLS"):
+            ask({"certificate": certificate, "key": key})
+    assert list(private.iterdir()) == [], "keys do not stay on the disk"
+
+
+def test_a_bare_part_that_breaks_off_is_cut_off(hostile, connect):
+    hostile.manners.retrieve = "bare-drop"
+
+    whole, fault = pull(connect(), hostile)
+
+    assert (whole, type(fault)) == ([], OriginCutOff)
