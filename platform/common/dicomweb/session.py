@@ -301,7 +301,7 @@ def _ssl_context(config: OriginConfig) -> ssl.SSLContext | None:
 class ClientCredentials:
     """OAuth2 client credentials grant (RFC 6749 §4.4); tokens are kept in the process until they expire."""
 
-    _tokens: dict[str, tuple[str, float]] = {}  # noqa: RUF012 - shared by all on purpose
+    _tokens: dict[str, tuple[str, float]] = {}  # shared by all origins
     _lock = threading.Lock()
 
     def __init__(self, session: OriginSession) -> None:
