@@ -58,10 +58,9 @@ def serve(request: HttpRequest, path: str = "") -> HttpResponseBase:
         return HttpResponse(
             "There is no such file.", status=404, content_type="text/plain; charset=utf-8"
         )
-    return _answer(request, file)
+    return csp_replace(POLICY)(lambda request: _answer(request, file))(request)
 
 
-@csp_replace(POLICY)
 def _answer(request: HttpRequest, file: Path) -> HttpResponseBase:
     modified = int(file.stat().st_mtime)
     known = parse_http_date_safe(request.headers.get("If-Modified-Since", ""))

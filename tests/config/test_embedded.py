@@ -18,9 +18,9 @@ from config.embedded import version
 from config.embedded.console import Refusal
 from config.embedded.datadir import DataDir, Record
 from config.embedded.ports import first_free, is_free, keep_or_any
-from config.embedded.processes import MARK, ProcessId, identify, is_running, marked
+from config.embedded.processes import MARK, ProcessId, Step, identify, is_running, marked
 from config.embedded.specs import ChildSpec
-from config.embedded.supervisor import Supervisor, clear_leftovers
+from config.embedded.supervisor import Supervisor, clear_leftovers, steps_due
 from config.embedded.up import choose_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -181,3 +181,18 @@ def test_leftovers_of_a_killed_up_are_ended_and_strangers_are_not(directory: Dat
         for process in (ours, stranger):
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "hurry", "reached"),
+    [
+        pytest.param(0.1, False, 1, id="asked-at-once"),
+        pytest.param(9.0, False, 2, id="asked-harder-after-its-wait"),
+        pytest.param(13.0, False, 3, id="killed-after-all-waits"),
+        pytest.param(0.1, True, 3, id="killed-at-once-in-a-hurry"),
+    ],
+)
+def test_a_child_is_asked_before_it_is_killed(waited_s: float, hurry: bool, reached: int) -> None:
+    steps = (Step(signal.SIGTERM, 8), Step(signal.SIGQUIT, 4))
+
+    assert steps_due(steps, waited_s, hurry=hurry) == reached

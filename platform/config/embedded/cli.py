@@ -46,6 +46,9 @@ def main(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     except Refusal as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 1
+    except PermissionError as error:
+        sys.stderr.write(f"{data_dir} belongs to somebody else: {error}. Choose with --data DIR.\n")
+        return 1
 
 
 UP_HELP = "Start PostgreSQL, Redis, workers, scheduler and web server of one machine, and stay."

@@ -54,6 +54,7 @@ class Postgres:
         options = self.place.owner.popen_options() if self.place.owner else {}
         return ChildSpec(
             name="postgres",
+            is_service=True,
             argv=[
                 str(self.place.bin / "postgres"),
                 "-D",

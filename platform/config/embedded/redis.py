@@ -49,6 +49,7 @@ class Redis:
         )
         return ChildSpec(
             name="redis",
+            is_service=True,
             argv=[str(self.program), str(configuration)],
             cwd=self.directory,
             stop=(Step(signal.SIGTERM, 10),),

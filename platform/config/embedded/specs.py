@@ -22,4 +22,5 @@ class ChildSpec:
     cwd: Path | None = None
     stop: Sequence[Step] = TERMINATE
     restart: bool = True  # False: it does one thing and ends
+    is_service: bool = False  # others work with it: stopped when they have stopped
     popen_options: Mapping[str, object] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,30 +149,46 @@ class Supervisor:
             time.sleep(0.5)
 
     def stop_all(self) -> None:
-        """Stop every child, the last started first; a second Ctrl-C makes it quick."""
-        for child in reversed(list(self.children.values())):
-            if child.identity is None or not child.is_running():
-                continue
-            self._stop(child)
+        """Stop every child: those that work side by side, then the services that they work with.
+
+        A second Ctrl-C makes it quick.
+        """
+        running = [child for child in self.children.values() if child.is_running()]
+        self._stop_together([child for child in running if not child.spec.is_service])
+        for child in reversed([child for child in running if child.spec.is_service]):
+            self._stop_together([child])
         end_marked(self.record.mark)
         self.record.processes.clear()
 
-    def _stop(self, child: Child) -> None:
-        for step in child.spec.stop:
-            send_to_child(child, step)
-            deadline = time.monotonic() + step.wait_s
-            while child.is_running() and time.monotonic() < deadline and not self.hurry:
-                time.sleep(0.05)
-            if not child.is_running():
+    def _stop_together(self, children: list[Child]) -> None:
+        """Each child goes through its own steps; all wait at the same time."""
+        began = time.monotonic()
+        asked: dict[str, int] = {}
+        while True:
+            children = [child for child in children if child.is_running()]
+            if not children:
                 return
-        os.killpg(child.process.pid, signal.SIGKILL)
-        child.process.wait()
+            for child in children:
+                due = steps_due(child.spec.stop, time.monotonic() - began, hurry=self.hurry)
+                for step in child.spec.stop[asked.get(child.spec.name, 0) : due]:
+                    child.process.send_signal(step.signal)
+                asked[child.spec.name] = due
+                if due > len(child.spec.stop):
+                    os.killpg(child.process.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
 
-def send_to_child(child: Child, step: Step) -> None:
-    """Our own child cannot have lost its number before it was waited for."""
-    if child.is_running():
-        child.process.send_signal(step.signal)
+def steps_due(steps: Sequence[Step], waited_s: float, *, hurry: bool) -> int:
+    """How many of the steps have been reached by now; one more than there are: SIGKILL."""
+    if hurry:
+        return len(steps) + 1
+    reached = 1
+    for step in steps:
+        waited_s -= step.wait_s
+        if waited_s < 0:
+            break
+        reached += 1
+    return reached
 
 
 def clear_leftovers(directory: DataDir) -> int:
