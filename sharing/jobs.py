@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from common.jobs import Job
 
+# Each lane is a queue of its own: what somebody waits for never stands behind what nobody waits for.
+LANE_QUEUES = ("transfer.on-demand", "transfer.today", "transfer.backfill")
+
 PULL_SERIES = Job("sharing.tasks.pull_series", queue="transfer", soft_limit_s=9000)
 PLAN = Job("sharing.tasks.plan", queue="default", soft_limit_s=60, periodic_every_s=2)
 DISCOVER_DUE = Job(

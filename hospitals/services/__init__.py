@@ -1,6 +1,7 @@
 """Every write about members of the province, and the way to their archives."""
 
 from hospitals.services.circuits import record_origin_failure, record_origin_success
+from hospitals.services.due_probes import ask_for_due_probes, probe_if_due
 from hospitals.services.endpoints import EndpointSettings, set_endpoint
 from hospitals.services.institutions import (
     activate,
@@ -21,11 +22,13 @@ __all__ = [
     "add_consortium",
     "add_institution",
     "add_region",
+    "ask_for_due_probes",
     "end_membership",
     "grant_membership",
     "leave",
     "open_origin",
     "probe",
+    "probe_if_due",
     "record_origin_failure",
     "record_origin_success",
     "restore_institution",

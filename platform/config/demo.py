@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -14,12 +15,13 @@ from common.identifiers.credit_code import check_character
 from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
 from hospitals.errors import ConsortiumUnknown, InstitutionUnknown, RegionUnknown
-from hospitals.models import Consortium, Institution, Membership, Region
 from hospitals.services import EndpointSettings
+
+if TYPE_CHECKING:
+    from hospitals.models import Consortium, Institution, Region
 
 ACTOR = "demo"
 PEOPLE_FILE = "demo-people"
-Role = Membership.Role
 
 
 @dataclass(frozen=True)
@@ -48,26 +50,25 @@ class Person:
 UNIVERSITY, COUNTY, TOWNSHIP = "jcdx-hospital", "yunxi-county", "shanmen-township"
 
 PEOPLE = (
-    Person("demo-commission", "卫健委管理员", Role.COMMISSION),
-    Person("demo-hospital", "大学附属医院管理员", Role.INSTITUTION_ADMIN, UNIVERSITY),
-    Person("demo-radiologist", "放射科医师", Role.RADIOLOGIST, UNIVERSITY),
-    Person("demo-clinician", "临床医师", Role.CLINICIAN, COUNTY),
-    Person("demo-auditor", "医保审核员", Role.AUDITOR),
-    Person("demo-integrator", "PACS 接口", Role.INTEGRATOR, UNIVERSITY, is_system=True),
-    Person("demo-operator", "运维人员", Role.OPERATOR),
+    Person("demo-commission", "卫健委管理员", "commission"),
+    Person("demo-hospital", "大学附属医院管理员", "institution_admin", UNIVERSITY),
+    Person("demo-radiologist", "放射科医师", "radiologist", UNIVERSITY),
+    Person("demo-clinician", "临床医师", "clinician", COUNTY),
+    Person("demo-auditor", "医保审核员", "auditor"),
+    Person("demo-integrator", "PACS 接口", "integrator", UNIVERSITY, is_system=True),
+    Person("demo-operator", "运维人员", "operator"),
 )
 
 
 def hospitals(*, files: Path, origin_url: str) -> tuple[Hospital, ...]:
     """A hospital with DICOMweb, one with a folder, and one that is off line on purpose."""
-    level, kind = Institution.Level, Institution.Kind
     return (
         Hospital(
-            UNIVERSITY, "江城大学附属医院（演示）", level.TERTIARY, kind.GENERAL, "12990000MB1A2B3C4",
-            EndpointSettings(base_url=origin_url, concurrency=4),
+            UNIVERSITY, "江城大学附属医院（演示）", "tertiary", "general", "12990000MB1A2B3C4",
+            EndpointSettings(base_url=f"{origin_url}/dicom-web", concurrency=4),
         ),
         Hospital(
-            COUNTY, "云溪县人民医院（演示）", level.SECONDARY, kind.GENERAL, "12990121MB5D6E7F8",
+            COUNTY, "云溪县人民医院（演示）", "secondary", "general", "12990121MB5D6E7F8",
             EndpointSettings(
                 folder=str(files / "folder-hospital"),
                 concurrency=2,
@@ -75,7 +76,7 @@ def hospitals(*, files: Path, origin_url: str) -> tuple[Hospital, ...]:
             ),
         ),
         Hospital(
-            TOWNSHIP, "山门镇中心卫生院（演示，离线）", level.PRIMARY, kind.COMMUNITY, "12990121MB9G0H1J2",
+            TOWNSHIP, "山门镇中心卫生院（演示，离线）", "primary", "community", "12990121MB9G0H1J2",
             # Port 9 (discard): nobody answers there, which is what this hospital is for.
             EndpointSettings(
                 base_url="http://127.0.0.1:9/dicom-web",

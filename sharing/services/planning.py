@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from sharing.jobs import PULL_SERIES
+from sharing.jobs import LANE_QUEUES, PULL_SERIES
+from sharing.models import Transfer
 from sharing.services import proving, transfers
 
 
@@ -17,6 +18,8 @@ def plan() -> int:
     proving.certify_overdue()
     slots = transfers.open_places(total=settings.PULL_PLACES)
     chosen = transfers.hand_out(slots=slots)
+    lanes = Transfer.objects.in_bulk(chosen)
     for transfer_id in chosen:
-        PULL_SERIES.enqueue(transfer_id=transfer_id)
+        queue = LANE_QUEUES[lanes[transfer_id].lane]
+        PULL_SERIES.enqueue_with({"transfer_id": transfer_id}, queue=queue)
     return len(chosen)
