@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Max, Model, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
@@ -19,6 +19,8 @@ from sharing.selectors.overview import run_by
 
 if TYPE_CHECKING:
     from common.accounts.models import User
+
+M = TypeVar("M", bound=Model)
 
 _SETTLED_SERIES = [Series.State.VERIFIED]
 
@@ -67,7 +69,7 @@ def backlog(*, institution_id: int, now: datetime) -> list[LaneBacklog]:
         )
         .order_by()
     )
-    by_lane = {row["lane"]: row for row in rows}
+    by_lane: dict[int, Any] = {row["lane"]: row for row in rows}
     return [
         LaneBacklog(
             lane=lane.value,
@@ -116,7 +118,7 @@ def throughput(*, institution_id: int, now: datetime, hours: int = 24) -> list[H
         )
         .order_by()
     )
-    by_hour = {row["hour"]: row for row in rows}
+    by_hour: dict[datetime, Any] = {row["hour"]: row for row in rows}
     return [
         Hour(at, found.get("size") or 0, found.get("series", 0), found.get("failed", 0))
         for at in (oldest + timedelta(hours=n) for n in range(hours))
@@ -156,7 +158,7 @@ def list_failed_windows(*, actor: User, institution_code: str = "") -> QuerySet[
     return rows.select_related("institution").order_by("-updated_at", "-id")
 
 
-def _narrow(rows: QuerySet, *, actor: User, institution_code: str) -> QuerySet:  # type: ignore[type-arg]
+def _narrow(rows: QuerySet[M], *, actor: User, institution_code: str) -> QuerySet[M]:
     reach = run_by(actor)
     if reach.institution_ids is not None:
         rows = rows.filter(institution_id__in=sorted(reach.institution_ids))

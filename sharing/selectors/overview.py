@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Max, Min, Q, Sum
 
@@ -48,7 +48,7 @@ class Figures:
     pulling: int = 0
     incomplete: int = 0
     indexed: int = 0
-    series: int = 0
+    held_series: int = 0
     instances: int = 0
     size_bytes: int = 0
     newest_archived_at: datetime | None = None
@@ -143,12 +143,12 @@ def recent_bytes_per_s(*, now: datetime, institution_ids: Collection[int]) -> fl
         Q(finished_at__gte=since) | Q(state=Transfer.State.RUNNING),
         institution_id__in=institution_ids,
     )
-    found = transfers.aggregate(
+    found: dict[str, Any] = transfers.aggregate(
         size=Sum("received_bytes"), first=Min("started_at"), last=Max("finished_at")
     )
     if not found["size"] or found["first"] is None:
         return 0.0
-    span = (now - max(found["first"], since)).total_seconds()
+    span: float = (now - max(found["first"], since)).total_seconds()
     return float(found["size"]) / max(span, 1.0)
 
 
@@ -205,16 +205,16 @@ def forget_figures() -> None:
 
 
 def _count() -> dict[int, Figures]:
-    counted: dict[int, dict[str, object]] = {}
+    counted: dict[int, dict[str, Any]] = {}
     for rows in (_studies(), _transfers(), _quarantined(), _windows()):
         for row in rows:
             counted.setdefault(row.pop("institution_id"), {}).update(
                 {name: value for name, value in row.items() if value is not None}
             )
-    return {institution_id: Figures(**row) for institution_id, row in counted.items()}  # type: ignore[arg-type]
+    return {institution_id: Figures(**row) for institution_id, row in counted.items()}
 
 
-def _studies() -> Iterable[dict[str, object]]:
+def _studies() -> Iterable[Any]:
     state = Study.State
     return (
         Study.objects.values("institution_id")
@@ -224,7 +224,7 @@ def _studies() -> Iterable[dict[str, object]]:
             pulling=Count("id", filter=Q(state=state.PULLING)),
             incomplete=Count("id", filter=Q(state=state.INCOMPLETE)),
             indexed=Count("id", filter=Q(state=state.INDEXED)),
-            series=Sum("series_count"),
+            held_series=Sum("series_count"),
             instances=Sum("instance_count"),
             size_bytes=Sum("size_bytes"),
             newest_archived_at=Max("archived_at"),
@@ -234,7 +234,7 @@ def _studies() -> Iterable[dict[str, object]]:
     )
 
 
-def _transfers() -> Iterable[dict[str, object]]:
+def _transfers() -> Iterable[Any]:
     running = Q(state=Transfer.State.RUNNING)
     return (
         Transfer.objects.filter(state__in=[*Transfer.OPEN, Transfer.State.FAILED])
@@ -253,7 +253,7 @@ def _transfers() -> Iterable[dict[str, object]]:
     )
 
 
-def _quarantined() -> Iterable[dict[str, object]]:
+def _quarantined() -> Iterable[Any]:
     return (
         Quarantined.objects.filter(state=Quarantined.State.OPEN)
         .values("institution_id")
@@ -262,7 +262,7 @@ def _quarantined() -> Iterable[dict[str, object]]:
     )
 
 
-def _windows() -> Iterable[dict[str, object]]:
+def _windows() -> Iterable[Any]:
     return (
         DiscoveryWindow.objects.filter(state=DiscoveryWindow.State.OPEN)
         .values("institution_id")

@@ -19,7 +19,6 @@ def home(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {
         "overview": found,
         "may_list": listing.may_list(actor),
-        "may_search": bool(overview.sight_of(actor).institution_ids),
     }
     if not request.headers.get("HX-Request"):
         context["province"] = _province_name()

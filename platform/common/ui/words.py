@@ -106,6 +106,10 @@ _WORDS: dict[str, Words] = {
         _("The folder does not exist or cannot be read."),
         _("Check the path and its permissions on the server, then probe again."),
     ),
+    "pull-crashed": Words(
+        _("The pull ended with a fault of our own program."),
+        _("Tell the operator: the log of that time holds the cause. It is tried again by itself."),
+    ),
     "not-pulled-yet": Words(
         _("The images are still at the hospital."),
         _("They are being fetched; reload the page in a moment."),

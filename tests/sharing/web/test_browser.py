@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 
+from tests.support.archive import archive_files
+from tests.support.dicom_files import row
 from tests.support.pages import make_province
 
+CINE = "dcmjs/cine-test.dcm"
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
@@ -60,4 +64,30 @@ def test_the_keyboard_help_opens_and_the_slash_goes_to_the_search(live_server, b
     page.keyboard.press("?")
 
     assert page.locator("dialog#keys").is_visible()
+    assert complaints == []
+
+
+def test_the_light_viewer_shows_the_pictures_of_a_real_series(
+    live_server, browsing, settings, tmp_path
+):
+    settings.OBJECT_STORE_URL = f"file://{tmp_path}/store"
+    settings.DATA_DIR = tmp_path / "data"
+    province, page, complaints = browsing
+    files = [row("cornerstone/ctimage.dcm"), row(CINE)]
+    with transaction.atomic():
+        archive_files(province.east, [file.path for file in files], tmp_path=tmp_path)
+
+    for file, count in zip(files, (1, 8), strict=True):
+        uids = file.fields["study_instance_uid"], file.fields["series_instance_uid"]
+        page.goto("{}/studies/EAST/{}/view/{}/".format(live_server.url, *uids))
+        # Its source is set once the picture has been decoded.
+        page.wait_for_selector(".stage img[src*='/rendered']")
+        assert page.locator(".stage output").inner_text() == f"1 / {count}"
+
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector(".stage img[src*='/frames/2/']")
+    page.click("#invert")
+
+    assert page.locator(".stage output").inner_text() == "2 / 8"
+    assert page.locator(".stage.inverted").count() == 1
     assert complaints == []

@@ -61,12 +61,12 @@ def ago(at: datetime | None) -> str:
     seconds = int((timezone.now() - at).total_seconds())
     if seconds < 60:
         return _("just now")
-    for limit, unit, text in (
-        (3600, 60, lambda n: ngettext("%(n)s minute ago", "%(n)s minutes ago", n)),
-        (86400, 3600, lambda n: ngettext("%(n)s hour ago", "%(n)s hours ago", n)),
-    ):
-        if seconds < limit:
-            return text(seconds // unit) % {"n": seconds // unit}
+    if seconds < 3600:
+        minutes = seconds // 60
+        return ngettext("%(n)s minute ago", "%(n)s minutes ago", minutes) % {"n": minutes}
+    if seconds < 86400:
+        hours = seconds // 3600
+        return ngettext("%(n)s hour ago", "%(n)s hours ago", hours) % {"n": hours}
     days = seconds // 86400
     return ngettext("%(n)s day ago", "%(n)s days ago", days) % {"n": days}
 
