@@ -82,9 +82,16 @@ def fetch(work: Path) -> Path:
     archives = list(work.glob("*.tgz"))
     if packed.returncode != 0 or not archives:
         raise NotFetched(f"npm could not fetch {PACKAGE}:\n{packed.stderr.strip()}")
+    dist = work / "package" / "dist"
     with tarfile.open(archives[0]) as archive:
-        archive.extractall(work, filter="data")
-    return work / "package" / "dist"
+        for member in archive:
+            target = (work / member.name).resolve()
+            # Plain files below dist only; extraction filters came with Python 3.11.4.
+            if member.isfile() and target.is_relative_to(dist.resolve()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.extractfile(member) as source, target.open("wb") as copy:  # type: ignore[union-attr]
+                    shutil.copyfileobj(source, copy)
+    return dist
 
 
 def leave_out(dist: Path) -> None:
