@@ -16,7 +16,7 @@ from itertools import islice, pairwise, product
 # Only single characters are looked up: without the phrases, with the same readings, 44 MB less a process.
 os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")
 
-from pypinyin import Style, pinyin  # noqa: E402  (after the setting that it reads)
+from pypinyin import Style, pinyin
 
 MAX_GRAM_CHARACTERS = 64
 MAX_GRAMS = 256
