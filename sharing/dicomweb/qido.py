@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 
 from sharing import selectors
@@ -144,6 +146,7 @@ _OVER_STUDIES: tuple[Any, ...] = (
     F("study_id").desc(),
     *_WITHIN_STUDY,
 )
+_NEVER = Value(datetime(9999, 1, 1, tzinfo=UTC), output_field=DateTimeField())
 _NEWEST = (F("study_date").desc(nulls_last=True), F("id").desc())
 
 
@@ -161,16 +164,11 @@ def _study_condition(search: Search, view: OriginView, *, prefix: str = "") -> Q
 def _one_per_uid(matched: QuerySet[Study], view: OriginView) -> QuerySet[Study]:
     """Of the matching copies of one study, the primary; newest studies first, in a total order."""
     if not view.institution_code and len(sight_of(view.actor).institution_ids) > 1:
-        earlier = Q(archived_at__lt=OuterRef("archived_at")) | Q(
-            archived_at__isnull=False, _outer_archived_at__isnull=True
-        )
-        same = Q(archived_at=OuterRef("archived_at")) | Q(
-            archived_at__isnull=True, _outer_archived_at__isnull=True
-        )
+        outer = Coalesce(OuterRef("archived_at"), _NEVER)
         better = (
             matched.filter(study_instance_uid=OuterRef("study_instance_uid"))
-            .alias(_outer_archived_at=OuterRef("archived_at"))
-            .filter(earlier | (same & Q(id__lt=OuterRef("id"))))
+            .alias(since=Coalesce(F("archived_at"), _NEVER))
+            .filter(Q(since__lt=outer) | Q(since=outer, id__lt=OuterRef("id")))
         )
         matched = matched.filter(~Exists(better))
     return matched.order_by(*_NEWEST)

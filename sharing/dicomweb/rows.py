@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from sharing.models import Study
-
 if TYPE_CHECKING:
     from sharing.dicomweb.origin import Root
-    from sharing.models import Series
+    from sharing.models import Series, Study
 
 Attributes = dict[str, dict[str, Any]]
 
@@ -19,7 +17,6 @@ PROVINCE_ISSUER = "PROVINCE"
 # Private block that names the institutions which hold the same study, the answering one first.
 PRIVATE_CREATOR = "PROVINCIAL IMAGING CLOUD"
 COPIES_TAG = "00091001"
-_ONLINE_STATES = {Study.State.ARCHIVED, Study.State.INCOMPLETE}
 
 
 def study_row(study: Study, *, root: Root, copies: Sequence[str] = ()) -> Attributes:
@@ -77,7 +74,7 @@ def series_row(series: Series, *, base: str) -> Attributes:
 
 def is_online(study: Study) -> bool:
     """Whether at least a part can be retrieved now; otherwise the hospital must be asked first."""
-    return study.archived_at is not None or study.state in _ONLINE_STATES
+    return study.instance_count > 0
 
 
 def _patient(study: Study, root: Root) -> Mapping[str, dict[str, Any]]:

@@ -144,7 +144,7 @@ def _decode(source: _Source, frame: bytes, transfer_syntax_uid: str) -> Array:
     if rows * columns * samples > MAX_SAMPLES:
         raise NotAcceptable(f"A frame of {columns} by {rows} is too large to be rendered here.")
     uid = UID(transfer_syntax_uid)
-    syntax = uid if uid.is_encapsulated else ExplicitVRLittleEndian
+    native = uid == ExplicitVRLittleEndian  # the only one that frames of native pixels come in
     options: dict[str, Any] = {
         "rows": rows,
         "columns": columns,
@@ -158,8 +158,8 @@ def _decode(source: _Source, frame: bytes, transfer_syntax_uid: str) -> Array:
         "pixel_keyword": "PixelData",
     }
     try:
-        decoder = get_decoder(syntax)
-        data = encapsulate([frame]) if uid.is_encapsulated else _even(frame)
+        decoder = get_decoder(uid)
+        data = _even(frame) if native else encapsulate([frame])
         pixels, _ = decoder.as_array(data, index=0, **options)
     except Exception as error:  # codecs raise what they like on bytes from outside
         raise NotAcceptable(

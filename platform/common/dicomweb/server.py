@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 from uuid import uuid4
@@ -56,6 +56,10 @@ class ServedPayload(MultipartPayload):
         self.content_type += parameters
         self._resources = resources
 
+    def __iter__(self) -> Iterator[bytes]:
+        yield from super().__iter__()
+        self.close()
+
     def close(self) -> None:
         super().close()
         self._resources.close()
@@ -71,7 +75,7 @@ class ServedPayload(MultipartPayload):
 class DICOMwebView(View):
     """Turns refusals into PS3.18 answers with text, and answers HEAD and OPTIONS for every resource."""
 
-    http_method_names = ["get", "head", "options"]  # noqa: RUF012  # as the base class has it
+    http_method_names = ["get", "head", "options"]  # as the base class has it
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
