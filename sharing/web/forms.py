@@ -53,6 +53,12 @@ class StudySearchForm(forms.Form):
             texts["modality"] = texts["modality"].upper()
         return StudySearch(**cast("dict[str, Any]", texts))
 
+    def asked(self) -> dict[str, str]:
+        """What was asked, to be sent again with another page; only after ``is_valid()``."""
+        values = {name: value for name, value in self.cleaned_data.items() if value}
+        values.pop("page", None)
+        return {name: str(value) for name, value in values.items()}
+
 
 def search_form(request: HttpRequest) -> StudySearchForm:
     """The form as it was sent: by POST whole, by address without what identifies a patient."""

@@ -38,6 +38,7 @@ def study_list(request: HttpRequest) -> HttpResponse:
         "form": form,
         "search": search,
         "found": found,
+        "asked": form.asked() if valid else {},
         "modalities": MODALITIES,
         "states": Study.State.choices,
         "may_search_patients": bool(sight_of(actor).institution_ids),

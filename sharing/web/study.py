@@ -51,7 +51,12 @@ def view_series(request: HttpRequest, code: str, study_uid: str, series_uid: str
     basis = decide(actor, series.study).basis
     audit.record_view(actor, "series.view", series.study, basis=basis or "")
     shown = study_detail(series.study).series
-    context: dict[str, object] = {"series": series, "study": series.study, "all_series": shown}
+    context: dict[str, object] = {
+        "series": series,
+        "study": series.study,
+        "all_series": shown,
+        "viewer_keys": True,
+    }
     return page(request, "sharing/viewer.html", context)
 
 

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from tests.support.archive import archive_files
 from tests.support.dicom_files import row
-from tests.support.pages import make_province
+from tests.support.pages import make_province, make_study
 
 CINE = "dcmjs/cine-test.dcm"
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -90,4 +90,25 @@ def test_the_light_viewer_shows_the_pictures_of_a_real_series(
 
     assert page.locator(".stage output").inner_text() == "2 / 8"
     assert page.locator(".stage.inverted").count() == 1
+    assert complaints == []
+
+
+def test_the_list_is_paged_in_place_and_taken_away_as_a_file(live_server, browsing):
+    province, page, complaints = browsing
+    for number in range(4, 31):
+        make_study(province.east, number, name="Zhao^Lei=赵^雷")
+    page.goto(f"{live_server.url}/studies/")
+    page.fill("#f-name", "赵雷")
+    page.press("#f-name", "Enter")
+    page.wait_for_selector("#results:has-text('27')")
+
+    page.click("#results nav button[value='2']")
+    page.wait_for_selector("#results button[value='1']")
+
+    assert page.locator("#results tbody tr").count() == 2
+    assert page.url == f"{live_server.url}/studies/"
+    with page.expect_download() as download:
+        page.click("#results button.quiet")
+    lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 28
     assert complaints == []
