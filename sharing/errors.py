@@ -33,6 +33,13 @@ class ArchiveDamaged(DomainError):
     kind = Kind.UNAVAILABLE
 
 
+class PullCrashed(DomainError):
+    """The pull of this series met a fault of this system; it is tried again, and the log has the details."""
+
+    code = "pull-crashed"
+    kind = Kind.UNAVAILABLE
+
+
 class InstitutionNotActive(DomainError):
     """The institution is not active: it is not asked for studies."""
 

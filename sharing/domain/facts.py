@@ -140,5 +140,6 @@ def day(attributes: Attributes, tag: str) -> date | None:
 
 
 def clean(value: object) -> str:
-    """Text that PostgreSQL and people can hold: no NUL, no padding."""
-    return "" if value is None else str(value).replace("\x00", "").strip()
+    """Text that PostgreSQL and people can hold: no NUL, no half of a surrogate pair, no padding."""
+    text = "" if value is None else str(value).replace("\x00", "").strip()
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,14 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from common.archive.documents import SeriesIndex
+from common.archive.errors import DocumentUnreadable
 from common.archive.pack import PackWriter
 from common.dicomweb.errors import OriginAnswerInvalid, OriginError, OriginNotFound
 from common.dicomweb.multipart import IncomingPart
 from common.dicomweb.origin import Origin
 from common.errors import DomainError
+from common.storage import ObjectMissing
 from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
 from sharing.domain import facts
@@ -28,6 +31,7 @@ from sharing.errors import (
     ArchiveDamaged,
     LeaseLost,
     NothingRetrieved,
+    PullCrashed,
     SeriesIncomplete,
     SpoolFailed,
 )
@@ -128,6 +132,11 @@ def run_transfer(*, transfer_id: int, worker: str) -> Outcome | None:
     except (DomainError, OSError) as error:
         _put_back(held, error)
         return None
+    except DatabaseError:
+        raise  # the lease ends by itself, and the row is handed out again
+    except Exception as error:
+        _put_back(held, PullCrashed(f"{PullCrashed().message} ({type(error).__name__})"))
+        raise
     proving.certify(study_id=held.study_id)
     return outcome
 
@@ -155,9 +164,9 @@ class _SeriesPull:
         self.progress = progress
         self.series = Series.objects.select_related("current", "study").get(pk=held.series_id)
         self.policy = hospital_selectors.pull_policy(institution_id=held.institution_id)
-        self.base = revisions.current_index(self.series)
-        self.sound = True
-        self.before = revisions.entries_by_uid(self.base.instances) if self.base else {}
+        self.base = self._newest_sound()
+        index = self.base[1] if self.base else None
+        self.before = revisions.entries_by_uid(index.instances) if index else {}
         self.writer = PackWriter(folder / "series.zip")
         self.spool = JsonSpool(folder / "metadata")
         self.receiver = Receiver(
@@ -176,48 +185,61 @@ class _SeriesPull:
 
     def run(self) -> Outcome:
         try:
-            self._prove_former()
             with hospital_services.open_origin(institution_id=self.held.institution_id) as origin:
                 listing = list_instances(origin, series=self.series)
                 self.progress.expected = listing.expected
                 broken = self.receiver.take_all(
                     _parts(origin, held=self.held, before=self.before, listing=listing)
                 )
-            revision = self._store(listing) if self.receiver.received else self._former()
+            revision = self._former()
+            if self.receiver.received or (revision is None and self.before):
+                revision = self._store(listing)
         finally:
             self.writer.abort()
             self.spool.close()
         if revision is None:
-            text = broken.message if broken else ""
-            raise NothingRetrieved(text, quarantined=self.receiver.quarantined)
+            if broken is None:
+                raise NothingRetrieved(quarantined=self.receiver.quarantined)
+            broken.facts["quarantined"] = self.receiver.quarantined
+            raise broken
         return self._judge(revision, listing, broken)
 
-    def _prove_former(self) -> None:
-        """A former try may have ended between storing and proving: nothing unproved is built upon."""
-        current = self.series.current
-        if self.base is None or current is None or current.verified_at is not None:
-            return
-        try:
-            proving.read_back(index=self.base)
-        except ArchiveDamaged as error:
-            log.warning("revision.damaged", prefix=current.prefix, reason=error.message)
-            self.sound = False
-            self.before.clear()  # all of it is pulled again, into the next revision
+    def _newest_sound(self) -> tuple[SeriesRevision, SeriesIndex] | None:
+        """The newest revision that can be built upon.
+
+        A former try may have ended between storing and proving: what was never read back is read now. Asked
+        to compare everything again, the proved one is read too. What is damaged comes anew, into the next
+        revision, together with what an older one holds.
+        """
+        if self.series.current is None:
+            return None
+        for revision in self.series.revisions.order_by("-number"):
+            try:
+                index = revisions.stored_index(revision)
+                if (
+                    revision.verified_at is None
+                    or self.held.again
+                    or revision != self.series.current
+                ):
+                    proving.read_back(index=index)
+            except (ArchiveDamaged, DocumentUnreadable, ObjectMissing) as error:
+                log.warning("revision.damaged", prefix=revision.prefix, reason=error.message)
+            else:
+                return revision, index
+        return None
 
     def _store(self, listing: Listing) -> SeriesRevision:
         received = list(self.receiver.received.values())
-        if self.base is not None and self.series.current is not None and self.sound:
+        if self.base is not None:
+            former, index = self.base
             received += revisions.carry_over(
-                index=self.base,
-                prefix=self.series.current.prefix,
-                writer=self.writer,
-                spool=self.spool,
+                index=index, prefix=former.prefix, writer=self.writer, spool=self.spool
             )
         self.progress.check()
         sealed = revisions.seal(
             institution_code=self.policy.code,
             held=self.held,
-            number=(self.base.number if self.base else 0) + 1,
+            number=(self.series.current.number if self.series.current else 0) + 1,
             received=received,
             writer=self.writer,
             spool=self.spool,
@@ -230,25 +252,46 @@ class _SeriesPull:
         return revision
 
     def _former(self) -> SeriesRevision | None:
-        return self.series.current if self.sound else None
+        """The current revision, if it is sound."""
+        return self.base[0] if self.base and self.base[0] == self.series.current else None
 
     def _judge(
         self, revision: SeriesRevision, listing: Listing, broken: DomainError | None
     ) -> Outcome:
         uids = self.before.keys() | self.receiver.received.keys()
-        if not revisions.mark_verified(revision=revision, held_uids=uids, listing=listing):
-            missing = compare(listing=listing, held=uids).missing_count
-            why = f" ({broken.message})" if broken else ""
-            raise SeriesIncomplete(
-                f"The hospital lists {listing.expected} instances; {missing} of them did not come{why}.",
-                quarantined=self.receiver.quarantined,
+        whole = revisions.mark_verified(
+            revision=revision, held_uids=uids, listing=listing, cut_off=broken is not None
+        )
+        if isinstance(broken, OriginError):
+            hospital_services.record_origin_failure(
+                institution_id=self.held.institution_id, error=broken
             )
+        if not whole or (broken is not None and self._is_unfinished_comparison(listing)):
+            raise self._incomplete(listing, uids, broken)
         hospital_services.record_origin_success(institution_id=self.held.institution_id)
         quarantine.settle_truncated(
             institution_id=self.held.institution_id,
             series_instance_uid=self.held.series_instance_uid,
         )
         return Outcome(len(uids), self.receiver.bytes, self.receiver.quarantined)
+
+    def _is_unfinished_comparison(self, listing: Listing) -> bool:
+        """Asked to compare every instance again, and not every listed one came."""
+        came = self.receiver.received.keys() | self.receiver.confirmed
+        return self.held.again and not compare(listing=listing, held=came).complete
+
+    def _incomplete(
+        self, listing: Listing, held: Collection[str], broken: DomainError | None
+    ) -> SeriesIncomplete:
+        missing = compare(listing=listing, held=held).missing_count
+        parts = []
+        if listing.expected is not None:
+            parts.append(
+                f"The hospital lists {listing.expected} instances; {missing} are not here."
+            )
+        if broken is not None:
+            parts.append(broken.message)
+        return SeriesIncomplete(" ".join(parts), quarantined=self.receiver.quarantined)
 
 
 def list_instances(origin: Origin, *, series: Series) -> Listing:

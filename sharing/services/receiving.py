@@ -17,7 +17,7 @@ from common.archive.documents import InstanceEntry
 from common.archive.pack import PackEntry, PackWriter
 from common.dicom.errors import MalformedDicom
 from common.dicom.part10 import Instance, read_instance
-from common.dicomweb.errors import MalformedMultipart, OriginCutOff
+from common.dicomweb.errors import MalformedMultipart, OriginError
 from common.dicomweb.multipart import IncomingPart
 from sharing.domain import facts
 from sharing.models import Quarantined
@@ -93,12 +93,12 @@ class Receiver:
         self.quarantined = 0
         self.bytes = 0
 
-    def take_all(self, parts: Iterable[IncomingPart]) -> OriginCutOff | MalformedMultipart | None:
-        """Take every part; returns the break of the stream, if it broke: what came before is kept."""
+    def take_all(self, parts: Iterable[IncomingPart]) -> OriginError | MalformedMultipart | None:
+        """Take every part; returns what ended the stream early, if anything: what came before is kept."""
         try:
             for part in parts:
                 self.take(part)
-        except (OriginCutOff, MalformedMultipart) as error:
+        except (OriginError, MalformedMultipart) as error:
             return error
         return None
 
@@ -106,7 +106,7 @@ class Receiver:
         """Write one part into the pack, or into quarantine.
 
         Raises:
-            OriginCutOff, MalformedMultipart: the part ended early; its bytes are in quarantine.
+            OriginError, MalformedMultipart: the part ended early; its bytes are in quarantine.
         """
         self.writer.begin()
         try:
@@ -114,7 +114,7 @@ class Receiver:
                 self.writer.write(chunk)
                 self.bytes += len(chunk)
                 self.progress(len(self.received) + len(self.confirmed), self.bytes)
-        except (OriginCutOff, MalformedMultipart) as error:
+        except (OriginError, MalformedMultipart) as error:
             self._refuse(Quarantined.Reason.TRUNCATED, f"The line broke inside it: {error.message}")
             raise
         except BaseException:

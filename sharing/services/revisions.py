@@ -20,9 +20,9 @@ from common.archive.documents import InstanceEntry, SeriesIndex
 from common.archive.pack import PackWriter
 from common.dicom.names import name_grams
 from common.storage import object_store
-from sharing.domain.completeness import Listing, compare
+from sharing.domain.completeness import ComparedBy, Listing, compare
 from sharing.domain.facts import series_facts, study_facts
-from sharing.errors import LeaseLost
+from sharing.errors import ArchiveDamaged, LeaseLost
 from sharing.models import Series, SeriesRevision, Study
 from sharing.services import transfers
 from sharing.services.receiving import JsonSpool, Received
@@ -41,17 +41,19 @@ class Sealed:
     first: dict[str, Any]
 
 
-def current_index(series: Series) -> SeriesIndex | None:
-    """The offset index of the current revision, or None when nothing is stored yet."""
-    if series.current is None:
-        return None
-    return SeriesIndex.from_bytes(object_store().get_bytes(keys.index_key(series.current.prefix)))
+def stored_index(revision: SeriesRevision) -> SeriesIndex:
+    """The offset index of a revision, from the object store."""
+    return SeriesIndex.from_bytes(object_store().get_bytes(keys.index_key(revision.prefix)))
 
 
 def carry_over(
     *, index: SeriesIndex, prefix: str, writer: PackWriter, spool: JsonSpool
 ) -> Iterator[Received]:
-    """Copy the instances of the former revision into the new pack, byte for byte."""
+    """Copy the instances of the former revision into the new pack, byte for byte.
+
+    Raises:
+        ArchiveDamaged: an instance of the former revision is no longer what was written.
+    """
     store = object_store()
     lines = documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix)))
     for entry, line in zip(index.instances, lines, strict=True):
@@ -61,7 +63,7 @@ def carry_over(
                 writer.write(chunk)
         packed = writer.commit(f"{entry.sop_instance_uid}.dcm")
         if packed.sha256 != entry.sha256:
-            raise ValueError(
+            raise ArchiveDamaged(
                 f"{index.pack_key}: {entry.sop_instance_uid} does not hash to its index"
             )
         offset, length = spool.add(line)
@@ -179,18 +181,24 @@ def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> No
 
 
 @transaction.atomic
-def mark_verified(*, revision: SeriesRevision, held_uids: Iterable[str], listing: Listing) -> bool:
-    """Record that the revision was read back; True when it holds all that the hospital lists."""
+def mark_verified(
+    *, revision: SeriesRevision, held_uids: Iterable[str], listing: Listing, cut_off: bool
+) -> bool:
+    """Record that the revision was read back; True when it holds all that the hospital lists.
+
+    ``cut_off``: the answer ended early. It is then complete only if the hospital's list says so.
+    """
     now = timezone.now()
     SeriesRevision.objects.filter(pk=revision.pk, verified_at=None).update(verified_at=now)
-    verdict = compare(listing=listing, held=frozenset(held_uids))
-    state = Series.State.VERIFIED if verdict.complete else Series.State.INCOMPLETE
+    unproved = cut_off and listing.compared_by == ComparedBy.NOTHING
+    complete = not unproved and compare(listing=listing, held=frozenset(held_uids)).complete
+    state = Series.State.VERIFIED if complete else Series.State.INCOMPLETE
     Series.objects.filter(pk=revision.series_id, current=revision).update(
         state=state, listed_instances=listing.expected, compared_by=listing.compared_by
     )
-    if not verdict.complete:
+    if not complete:
         Study.objects.filter(series__pk=revision.series_id).update(state=Study.State.INCOMPLETE)
-    return verdict.complete
+    return complete
 
 
 def entries_by_uid(entries: Iterable[InstanceEntry]) -> dict[str, str]:

@@ -183,6 +183,9 @@ def _run_one(transfer_id: int, worker: str) -> None:
     except DatabaseError as error:
         # The row's lease ends by itself; the loop waits for the database and hands the series out again.
         log.warning("transfer.database_away", transfer_id=transfer_id, error=type(error).__name__)
+    except Exception:
+        # The row says so and is tried again; the other series of the run go on.
+        log.exception("transfer.crashed", transfer_id=transfer_id)
     finally:
         with suppress(DatabaseError):
             connection.close()

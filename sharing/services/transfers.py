@@ -96,7 +96,17 @@ def release_lost() -> int:
     handed = lost.filter(state=Transfer.State.HANDED).update(
         state=Transfer.State.WAITING, lease_until=None, not_before=now
     )
-    running = lost.filter(state=Transfer.State.RUNNING).update(
+    running = lost.filter(state=Transfer.State.RUNNING)
+    # A series that kills its worker each time may not do so for ever.
+    given_up = running.filter(attempts__gte=MAX_ATTEMPTS).update(
+        state=Transfer.State.FAILED,
+        lease_until=None,
+        finished_at=now,
+        generation=F("generation") + 1,
+        error_code="worker-lost",
+        error_text="The worker stopped without a word at every try.",
+    )
+    again = running.update(
         state=Transfer.State.WAITING,
         lease_until=None,
         not_before=now,
@@ -104,7 +114,7 @@ def release_lost() -> int:
         error_code="worker-lost",
         error_text="The worker stopped without a word; the series is pulled again.",
     )
-    return handed + running
+    return handed + again + given_up
 
 
 @transaction.atomic

@@ -79,8 +79,8 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"{run.studies_found} studies found; the workers pull what is new.")
         if summary.failures and (wait or not run.studies_found):
-            for name, error_code, text in summary.failures:
-                self.stderr.write(f"{name}: {error_code}: {text}")
+            for name, error_code, reason in summary.failures:
+                self.stderr.write(f"{name}: {error_code}: {reason}")
             raise CommandError(f"{len(summary.failures)} failed.")
 
     def _work(self, run: PullRun, console: Console) -> None:
