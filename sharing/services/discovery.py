@@ -19,8 +19,15 @@ from django.utils import timezone
 
 from common.dicom.names import name_grams
 from common.dicom.uids import is_valid_uid
-from common.dicomweb.errors import OriginError
+from common.dicomweb.errors import (
+    OriginAnswerInvalid,
+    OriginCutOff,
+    OriginError,
+    OriginFailed,
+    OriginNotFound,
+)
 from common.dicomweb.origin import Origin
+from common.errors import DomainError
 from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
 from sharing.domain import facts
@@ -33,12 +40,17 @@ from sharing.services import transfers
 log = structlog.get_logger(__name__)
 
 PAGE = 100
+# An origin that ignores offset and sends so many, or as many as it was asked for, may have more.
+CUSTOMARY_LIMITS = frozenset({10, 20, 25, 50, 100, 200, 250, 500, 1000})
 MAX_PAGES = 100_000
 WINDOW_LEASE = timedelta(minutes=5)
 MAX_ATTEMPTS = 8
 LOOK_BACK_DAYS = 2  # the daily window also covers yesterday: late studies and clocks that differ
 DUE_EVERY = timedelta(minutes=5)
 EARLIEST = date(1970, 1, 1)
+# These may be about one study alone: the window goes on with the others and is read again later.
+ABOUT_ONE_STUDY = (OriginAnswerInvalid, OriginCutOff, OriginFailed, OriginNotFound)
+FAULTY_STUDIES = 10  # so many in one reading, and it is the hospital, not the study
 Window = DiscoveryWindow
 Row = dict[str, Any]
 
@@ -125,7 +137,7 @@ def open_due_windows() -> int:
 def run_window(*, window_id: int) -> DiscoveryWindow | None:
     """Read one window to its end; None when another worker has it.
 
-    An upstream error is written into the window, which is tried again later; it is not raised.
+    An error is written into the window, which is tried again later if that may help; it is not raised.
     """
     window = _claim(window_id)
     if window is None:
@@ -133,7 +145,7 @@ def run_window(*, window_id: int) -> DiscoveryWindow | None:
     try:
         with hospital_services.open_origin(institution_id=window.institution_id) as origin:
             _read(origin, window)
-    except (OriginError, PagingUnsupported) as error:
+    except DomainError as error:
         _put_back(window, error)
     else:
         hospital_services.record_origin_success(institution_id=window.institution_id)
@@ -269,43 +281,71 @@ def _claim(window_id: int) -> DiscoveryWindow | None:
 
 def _read(origin: Origin, window: DiscoveryWindow) -> None:
     seen: set[str] = set()
-    lane = Transfer.Lane(window.lane)
+    faults: list[OriginError] = []
+    dates_ignored = False
     for _ in range(MAX_PAGES):
         page = origin.search_studies(
             since=window.since, until=window.until, limit=PAGE, offset=window.offset
         )
+        if page and not any(is_valid_uid(_uid(row)) for row in page):
+            raise OriginAnswerInvalid("The answer to a search names no study.")
+        dates_ignored = dates_ignored or page.filter_ignored
         fresh = [row for row in page if _uid(row) not in seen]
         for row in fresh:
             seen.add(_uid(row))
-            take_study(
-                origin,
-                institution_id=window.institution_id,
-                row=row,
-                lane=lane,
-                index_only=window.index_only,
-            )
+            faults += _take(origin, window, row)
+            if len(faults) >= FAULTY_STUDIES:
+                raise faults[-1]
         window.found += len(fresh)
         window.offset += page.received
         window.lease_until = timezone.now() + WINDOW_LEASE
         window.save()
-        if page.offset_ignored:
-            _split(window)
+        if page.offset_ignored and (page.received == PAGE or page.received in CUSTOMARY_LIMITS):
+            _split(window, dates_ignored=dates_ignored)
         if page.is_last:
             break
+    if faults:
+        window.offset = 0
+        raise faults[0]
     window.state = Window.State.DONE
     window.lease_until = None
     window.save()
 
 
-def _split(window: DiscoveryWindow) -> None:
-    """The origin ignores offset: ask by smaller windows, each of which must fit one answer."""
+def _take(origin: Origin, window: DiscoveryWindow, row: Row) -> list[OriginError]:
+    """Take one study of a page; the error, if the hospital fails at this one."""
+    try:
+        take_study(
+            origin,
+            institution_id=window.institution_id,
+            row=row,
+            lane=Transfer.Lane(window.lane),
+            index_only=window.index_only,
+        )
+    except ABOUT_ONE_STUDY as error:
+        log.warning("discovery.study_failed", window_id=window.pk, code=error.code)
+        return [error]
+    return []
+
+
+def _split(window: DiscoveryWindow, *, dates_ignored: bool) -> None:
+    """The origin ignores offset, and its answer may be cut: ask by smaller windows that fit one answer.
+
+    Raises:
+        PagingUnsupported: there is no smaller window, or it would be answered in the same way.
+    """
+    if dates_ignored:
+        raise PagingUnsupported(
+            "The search ignores offset and dates: no more than one answer of it can be had.",
+            retryable=False,
+        )
     if window.since is None or window.until is None:
         parts: Sequence[tuple[date, date]] = windows(EARLIEST, timezone.localdate(), days=366)
     else:
         parts = halves(window.since, window.until) or ()
         if not parts:
             raise PagingUnsupported(
-                f"The search ignores offset and {window.since} holds more studies than one answer of {PAGE}; "
+                f"The search ignores offset and {window.since} holds as many studies as one answer, or more; "
                 "raise the hospital's result limit.",
                 retryable=False,
             )
@@ -320,7 +360,7 @@ def _split(window: DiscoveryWindow) -> None:
             DISCOVER_WINDOW.enqueue(window_id=child.pk)
 
 
-def _put_back(window: DiscoveryWindow, error: OriginError | PagingUnsupported) -> None:
+def _put_back(window: DiscoveryWindow, error: DomainError) -> None:
     if isinstance(error, OriginError):
         hospital_services.record_origin_failure(institution_id=window.institution_id, error=error)
     again = getattr(error, "retryable", False) and window.attempts < MAX_ATTEMPTS
