@@ -124,10 +124,14 @@ def _restore_study(
         defaults={"found_at": timezone.now()},
     )
     done.studies += 1
+    certificates = [body for key in sorted(found.certificates) for body in _certificate(key, done)]
+    certified = frozenset(
+        entry["prefix"] for _, _, body in certificates for entry in body["series"]
+    )
     for series_uid, numbered in sorted(found.prefixes.items()):
-        _restore_series(study, series_uid, sorted(numbered), done)
-    for key in sorted(found.certificates):
-        _restore_certificate(study, key, done)
+        _restore_series(study, series_uid, sorted(numbered), certified, done)
+    for key, data, body in certificates:
+        _restore_certificate(study, key, data, body, done)
     study.refresh_from_db()
     if not study.series.exclude(current=None).exists() and created:
         study.delete()
@@ -137,24 +141,36 @@ def _restore_study(
 
 
 def _restore_series(
-    study: Study, series_uid: str, numbered: list[tuple[int, str]], done: Rebuilt
+    study: Study,
+    series_uid: str,
+    numbered: list[tuple[int, str]],
+    certified: frozenset[str],
+    done: Rebuilt,
 ) -> None:
     series, _ = Series.objects.select_related("current").get_or_create(
         study=study, series_instance_uid=series_uid
     )
     done.series += 1
-    for number, prefix in numbered:
+    for number, group in groupby(numbered, key=lambda item: item[0]):
         if series.current is not None and series.current.number >= number:
             continue
-        try:
-            sealed = _sealed(prefix)
-        except (DomainError, ValueError) as error:
-            done.unusable.append(f"{prefix}: {error}")
+        usable = [sealed for _, prefix in group for sealed in _usable(prefix, done)]
+        if not usable:
             continue
+        # A crash before the row was written leaves one more of the same number: the certified, else the last.
+        sealed = max(usable, key=lambda one: (one.prefix in certified, one.index.stored_at))
         listing = Listing(count=sealed.index.listed_instances)
         revisions.write_rows(series=series, sealed=sealed, listing=listing)
         Series.objects.filter(pk=series.pk).update(compared_by=sealed.index.compared_by)
         done.revisions += 1
+
+
+def _usable(prefix: str, done: Rebuilt) -> list[Sealed]:
+    try:
+        return [_sealed(prefix)]
+    except (DomainError, ValueError) as error:
+        done.unusable.append(f"{prefix}: {error}")
+        return []
 
 
 def _sealed(prefix: str) -> Sealed:
@@ -166,11 +182,25 @@ def _sealed(prefix: str) -> Sealed:
     return Sealed(index=index, prefix=prefix, size_bytes=index.pack_size, first=orjson.loads(first))
 
 
-def _restore_certificate(study: Study, key: str, done: Rebuilt) -> None:
+def _certificate(key: str, done: Rebuilt) -> list[tuple[str, bytes, dict[str, Any]]]:
+    """The document of a certificate; nothing when it cannot be read as one."""
     data = object_store().get_bytes(key)
-    body: dict[str, Any] = orjson.loads(data)
+    try:
+        body: dict[str, Any] = orjson.loads(data)
+        datetime.fromisoformat(body["issued_at"])
+        for entry in body["series"]:
+            entry["prefix"], entry["listed"], entry["compared_by"]
+        body["number"]
+    except (ValueError, TypeError, LookupError) as error:
+        done.unusable.append(f"{key}: not a certificate ({type(error).__name__})")
+        return []
+    return [(key, data, body)]
+
+
+def _restore_certificate(
+    study: Study, key: str, data: bytes, body: dict[str, Any], done: Rebuilt
+) -> None:
     if not Certificate.objects.filter(study=study, number=body["number"]).exists():
-        body["issued_at"] = str(body["issued_at"])
         fresh = Study.objects.get(pk=study.pk)
         proving.write_certificate(study=fresh, key=key, data=data, body=body)
         done.certificates += 1
@@ -186,7 +216,9 @@ def _settle_state(study: Study) -> None:
     for series in study.series.select_related("current"):
         entry = proved.get(series.series_instance_uid)
         current = series.current
-        if entry and current is not None and entry.get("prefix") == current.prefix and last:
+        if current is None:
+            whole = False  # listed by the hospital and not in the bucket: as it was
+        elif entry and entry.get("prefix") == current.prefix and last:
             SeriesRevision.objects.filter(pk=current.pk).update(
                 verified_at=current.verified_at or datetime.fromisoformat(last.body["issued_at"])
             )

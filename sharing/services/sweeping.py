@@ -14,7 +14,10 @@ from django.utils import timezone
 
 from common import audit
 from common.archive import keys
-from common.storage import ObjectStat, object_store
+from common.archive.keys import CertificateKey
+from common.storage import ObjectMissing, ObjectStat, object_store
+from hospitals import selectors as hospital_selectors
+from hospitals.errors import InstitutionUnknown
 from sharing.models import Certificate, SeriesRevision
 
 log = structlog.get_logger(__name__)
@@ -36,7 +39,11 @@ class Swept:
 
 def sweep(*, older_than: timedelta = ORPHAN_AGE, dry_run: bool = False) -> Swept:
     """Remove revisions and certificates that no row names, abandoned uploads and spools, each older
-    than ``older_than``. Bytes in quarantine are never swept."""
+    than ``older_than``.
+
+    Never swept: bytes in quarantine, and a whole revision or a certificate that the database knows no
+    successor of. Else a sweep over a lost index would empty the archive before it is rebuilt.
+    """
     swept = Swept()
     before = timezone.now() - older_than
     for batch in _batches(object_store().list("archive/")):
@@ -70,7 +77,48 @@ def _without_row(stats: list[ObjectStat]) -> list[ObjectStat]:
             "object_key", flat=True
         )
     )
-    return [stat for stat in stats if prefixes[stat.key] not in known and stat.key not in issued]
+    unnamed = [stat for stat in stats if prefixes[stat.key] not in known and stat.key not in issued]
+    return [stat for stat in unnamed if _is_replaceable(stat.key)]
+
+
+def _is_replaceable(key: str) -> bool:
+    """Whether an object that no row names is a remnant: part of a revision, or one that was made again."""
+    found = keys.parse_revision_key(key)
+    if found is None:
+        certificate = keys.parse_certificate_key(key)
+        return certificate is not None and _is_certified(certificate)
+    current = SeriesRevision.objects.filter(
+        series__series_instance_uid=found.series_instance_uid,
+        series__study__study_instance_uid=found.study_instance_uid,
+        series__study__institution_id__in=_institution_ids(found.institution_code),
+        number__gte=found.number,
+    )
+    return current.exists() or not _is_whole(found.prefix)
+
+
+def _is_whole(prefix: str) -> bool:
+    try:
+        object_store().head(keys.index_key(prefix))  # the last of the three to be written
+        object_store().head(keys.metadata_key(prefix))
+        object_store().head(keys.pack_key(prefix))
+    except ObjectMissing:
+        return False
+    return True
+
+
+def _is_certified(key: CertificateKey) -> bool:
+    return Certificate.objects.filter(
+        study__study_instance_uid=key.study_instance_uid,
+        study__institution_id__in=_institution_ids(key.institution_code),
+        number__gte=key.number,
+    ).exists()
+
+
+def _institution_ids(code: str) -> list[int]:
+    try:
+        return [hospital_selectors.get_institution(code=code).pk]
+    except InstitutionUnknown:
+        return []
 
 
 def _batches(stats: Iterator[ObjectStat]) -> Iterator[list[ObjectStat]]:
