@@ -1,0 +1,5 @@
+"""Fixtures of the stories: a province, its archive, hospitals that misbehave."""
+
+from tests.support.pulling import archive, hospital, make_hospital
+
+__all__ = ["archive", "hospital", "make_hospital"]
