@@ -11,10 +11,11 @@ import pydicom
 import pytest
 import requests
 from dicomweb_client import DICOMwebClient
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from tests.sharing.dicomweb.conftest import Province
 from tests.sharing.dicomweb.test_retrieve import ROWS, body_of
-from tests.support import archive
+from tests.support import archive, dicom_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +30,8 @@ def test_dicomweb_client_reads_every_instance_back(
 ) -> None:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {token}"
-    client = DICOMwebClient(f"{live_server.url}/dicom-web", session=session)
+    root = f"{live_server.url}/dicom-web"
+    client = DICOMwebClient(root, session=session)
     found = {}
     for study in client.search_for_studies():
         uid = study["0020000D"]["Value"][0]
@@ -39,8 +41,21 @@ def test_dicomweb_client_reads_every_instance_back(
                 "series_instance_uid": instance["0020000E"]["Value"][0],
                 "sop_instance_uid": instance["00080018"]["Value"][0],
             }
-            raw = session.get(
-                instance["00081190"]["Value"][0], headers={"Accept": "application/dicom"}
+            # Not by Retrieve URL: this client sends a Host header without the port.
+            raw = requests.get(
+                "/".join(
+                    (
+                        root,
+                        "studies",
+                        uid,
+                        "series",
+                        place["series_instance_uid"],
+                        "instances",
+                        place["sop_instance_uid"],
+                    )
+                ),
+                headers={"Accept": "application/dicom", "Authorization": f"Bearer {token}"},
+                timeout=10,
             )
             found[place["sop_instance_uid"]] = hashlib.sha256(raw.content).hexdigest()
             dataset = client.retrieve_instance(**place)
@@ -76,22 +91,28 @@ def test_dicomweb_client_reads_frames_and_series(
 
 
 def test_bulk_data_of_deflated_and_big_endian_instances_are_little_endian(
-    archived: list[archive.Stored], reader: Any
+    province: Province, reader: Any, tmp_path: Path
 ) -> None:
-    checked = 0
-    for each in archived:
-        syntax = each.header.transfer_syntax_uid
-        if syntax in {"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}:
-            dataset = pydicom.dcmread(each.path)
-            if "7FE00010" not in each.header.bulk or dataset.BitsAllocated != 16:
-                continue
-            expected = dataset.PixelData
-            if syntax == "1.2.840.10008.1.2.2":
-                expected = b"".join(
-                    expected[at : at + 2][::-1] for at in range(0, len(expected), 2)
-                )
-            answer = reader.get(f"/dicom-web/{each.url}/bulkdata/7FE00010")
-            assert body_of(answer) == expected
-            checked += 1
+    syntaxes = {ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+    paths = {
+        row.sop_instance_uid: row.path
+        for row in dicom_files.rows()
+        if row.transfer_syntax_uid in syntaxes
+        and row.kind != "malformed"
+        and row.fields["study_instance_uid"]
+        and row.fields["series_instance_uid"]
+    }
+    checked: dict[str, int] = {}
+    for each in archive.archive_files(province.near, paths.values(), tmp_path=tmp_path):
+        dataset = pydicom.dcmread(each.path)
+        if "7FE00010" not in each.header.bulk or dataset.BitsAllocated > 16:
+            continue
+        expected = dataset.PixelData
+        syntax, vr = each.header.transfer_syntax_uid, dataset["PixelData"].VR
+        if syntax == ExplicitVRBigEndian and vr == "OW":
+            expected = b"".join(expected[at : at + 2][::-1] for at in range(0, len(expected), 2))
+        answer = reader.get(f"/dicom-web/{each.url}/bulkdata/7FE00010")
+        assert body_of(answer) == expected, each.path
+        checked[syntax] = checked.get(syntax, 0) + 1
 
-    assert checked
+    assert set(checked) == syntaxes
