@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/sh
 
-.PHONY: help install install-dev demo down test check lock clean
+.PHONY: help install install-dev demo down test coverage check lock clean
 
 help:
 	@echo 'make demo     the whole system with a demo province, at an address that it prints'
 	@echo 'make test     everything that CI runs'
 	@echo 'make check    the static part of it'
+	@echo 'make coverage the tests once more, with the lines and branches that none of them reach'
 	@echo 'make install  .venv with what running needs'
 	@echo 'make lock     resolve the dependencies of pyproject.toml anew'
 	@echo 'make clean    remove .venv and caches (the data in var/ stays)'
@@ -30,6 +31,9 @@ down:
 # The services are stopped whether the tests pass or not.
 test: install-dev
 	@$(BIN)/python tools/test.py
+
+coverage: install-dev
+	@PYTEST_ARGS='--cov --cov-report=term:skip-covered' $(BIN)/python tools/test.py
 
 check: install-dev
 	@$(BIN)/python tools/check.py

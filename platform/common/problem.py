@@ -40,7 +40,7 @@ def status_of(error: DomainError) -> HTTPStatus:
 
 def is_dicomweb(request: HttpRequest) -> bool:
     """Whether the address belongs to the DICOMweb origin server."""
-    return request.path.startswith(_DICOMWEB_ROOTS)
+    return request.path_info.startswith(_DICOMWEB_ROOTS)
 
 
 def is_page(request: HttpRequest) -> bool:
@@ -50,7 +50,7 @@ def is_page(request: HttpRequest) -> bool:
     """
     if is_dicomweb(request):
         return False
-    if request.path.startswith(_API_ROOTS):
+    if request.path_info.startswith(_API_ROOTS):
         return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
     return True
 

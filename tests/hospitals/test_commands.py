@@ -7,6 +7,7 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import translation
 
 from hospitals import services
 from hospitals.models import Consortium, Endpoint, Institution, Region
@@ -95,7 +96,7 @@ def test_every_setting_of_the_endpoint_can_be_given(db, tmp_path, monkeypatch):
     ],
 )
 def test_a_mistake_is_a_sentence_and_leaves_nothing_behind(db, arguments, text):
-    with pytest.raises(CommandError, match=text):
+    with translation.override("en"), pytest.raises(CommandError, match=text):
         hospital_command("add", "H1", "--name", "x", *arguments)
     assert not Institution.objects.exists()
     assert not Region.objects.exists()
