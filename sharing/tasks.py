@@ -12,6 +12,7 @@ from sharing.services import discovery, planning, pulling, sweeping
 @PULL_SERIES.implement()
 def pull_series(*, transfer_id: int) -> None:
     pulling.run_transfer(transfer_id=transfer_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+    planning.hand_on()
 
 
 @PLAN.implement()

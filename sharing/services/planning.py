@@ -16,6 +16,14 @@ def plan() -> int:
     """
     transfers.release_lost()
     proving.certify_overdue()
+    return hand_on()
+
+
+def hand_on() -> int:
+    """Fill the places that are free; returns how many transfers were handed to workers.
+
+    A worker asks for it when it has finished one, so that small series do not wait for the next round.
+    """
     slots = transfers.open_places(total=settings.PULL_PLACES)
     chosen = transfers.hand_out(slots=slots)
     lanes = Transfer.objects.in_bulk(chosen)

@@ -15,7 +15,7 @@ from common.archive import keys
 from common.archive.documents import SeriesIndex
 from common.archive.verify import verify_pack
 from common.events import publish
-from common.storage import object_store
+from common.storage import ObjectMissing, object_store
 from hospitals import selectors as hospital_selectors
 from sharing.errors import ArchiveDamaged
 from sharing.events import StudyBecameRetrievable
@@ -52,10 +52,11 @@ def certify(*, study_id: int) -> Certificate | None:
         if last is not None and last.body["series"] == content:
             Study.objects.filter(pk=study_id).update(state=Study.State.ARCHIVED)
             return None
-        body = _body(study=study, content=content, number=last.number + 1 if last else 1)
+        code = store_institution(institution_id=study.institution_id)
+        number = last.number + 1 if last else 1
+        body = _body(study=study, content=content, number=number, institution_code=code)
         data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         key = keys.certificate_key(body["institution"], study.study_instance_uid, body["number"])
-        store_institution(institution_id=study.institution_id)
         object_store().put_bytes(key, data, content_type="application/json")
         return _issue(study=study, key=key, data=data, body=body)
 
@@ -75,13 +76,22 @@ def certify_overdue(*, limit: int = 100) -> int:
     )
 
 
-def store_institution(*, institution_id: int) -> None:
-    """Keep who the institution is beside its archive, so that the bucket explains itself."""
+def store_institution(*, institution_id: int) -> str:
+    """Keep who the institution is beside its archive, so that the bucket explains itself; returns its code.
+
+    Most certificates find it there already: it is written only when it differs.
+    """
     facts = hospital_selectors.institution_facts(institution_id)
     data = orjson.dumps(facts.to_json(), option=orjson.OPT_SORT_KEYS)
-    object_store().put_bytes(
-        keys.institution_key(facts.code), data, content_type="application/json"
-    )
+    key = keys.institution_key(facts.code)
+    store = object_store()
+    try:
+        known = store.get_bytes(key)
+    except ObjectMissing:
+        known = b""
+    if known != data:
+        store.put_bytes(key, data, content_type="application/json")
+    return facts.code
 
 
 @transaction.atomic
@@ -137,11 +147,12 @@ def _series_entry(series: Series) -> dict[str, Any]:
     }
 
 
-def _body(*, study: Study, content: list[dict[str, Any]], number: int) -> dict[str, Any]:
-    facts = hospital_selectors.institution_facts(study.institution_id)
+def _body(
+    *, study: Study, content: list[dict[str, Any]], number: int, institution_code: str
+) -> dict[str, Any]:
     return {
         "version": 1,
-        "institution": facts.code,
+        "institution": institution_code,
         "study_instance_uid": study.study_instance_uid,
         "number": number,
         "issued_at": timezone.now().isoformat(),

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -27,6 +27,7 @@ from sharing.services import discovery, proving, pulling, transfers
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.2
+COUNT_S = 0.5  # the figures that are shown while it runs are read this often
 TRIES = 3  # of one series within one run; further tries are the workers'
 DATABASE_AWAY_S = 120.0
 
@@ -118,6 +119,7 @@ def work(run: PullRun) -> Iterator[PullRun]:
     busy: set[Future[None]] = set()
     with ThreadPoolExecutor(max_workers=cap, thread_name_prefix="pull") as pool:
         away_since: float | None = None
+        counted_at = 0.0
         while True:
             try:
                 if away_since is not None:
@@ -126,7 +128,9 @@ def work(run: PullRun) -> Iterator[PullRun]:
                     slots=cap - len(busy), institution_id=run.institution_id
                 ):
                     busy.add(pool.submit(_run_one, pk, worker))
-                _count(run)
+                if time.monotonic() - counted_at >= COUNT_S:
+                    _count(run)
+                    counted_at = time.monotonic()
                 away_since = None
             except DatabaseError:
                 away_since = away_since or time.monotonic()
@@ -134,7 +138,9 @@ def work(run: PullRun) -> Iterator[PullRun]:
                 if time.monotonic() - away_since > DATABASE_AWAY_S:
                     raise
             yield run
-            finished, busy = wait(busy, timeout=POLL_S) if busy else (set(), busy)
+            finished, busy = (
+                wait(busy, timeout=POLL_S, return_when=FIRST_COMPLETED) if busy else (set(), busy)
+            )
             for future in finished:
                 future.result()
             if not busy and away_since is None:
