@@ -212,6 +212,11 @@ def _settle_state(study: Study) -> None:
     proved = {
         entry["series_instance_uid"]: entry for entry in (last.body["series"] if last else [])
     }
+    for certificate in study.certificates.order_by("number"):
+        # Superseded revisions too: each was read back before the first certificate that names it.
+        SeriesRevision.objects.filter(
+            prefix__in=[entry["prefix"] for entry in certificate.body["series"]], verified_at=None
+        ).update(verified_at=certificate.issued_at)
     whole = bool(proved)
     for series in study.series.select_related("current"):
         entry = proved.get(series.series_instance_uid)
@@ -219,9 +224,6 @@ def _settle_state(study: Study) -> None:
         if current is None:
             whole = False  # listed by the hospital and not in the bucket: as it was
         elif entry and entry.get("prefix") == current.prefix and last:
-            SeriesRevision.objects.filter(pk=current.pk).update(
-                verified_at=current.verified_at or datetime.fromisoformat(last.body["issued_at"])
-            )
             Series.objects.filter(pk=series.pk).update(
                 state=Series.State.VERIFIED,
                 listed_instances=entry["listed"],

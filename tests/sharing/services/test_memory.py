@@ -1,0 +1,68 @@
+"""A series of hundreds of megabytes is pulled, stored and proved in constant memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from sharing.models import Series
+from sharing.services import transfers
+from tests.support.big_origin import BigOrigin
+from tests.support.pulling import MakeHospital, discover
+
+INSTANCES, PIXEL_BYTES = 50, 8 * 2**20
+LIMIT_MB = 150
+
+PULL = """
+import json, resource, sys
+import django
+django.setup()
+from django.conf import settings
+from django.db import connection
+connection.settings_dict["NAME"] = sys.argv[2]
+from sharing.services import pulling
+outcome = pulling.run_transfer(transfer_id=int(sys.argv[1]), worker="measured")
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(json.dumps({"peak_mb": peak, "instances": outcome.instances if outcome else 0}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_series_of_400_mb_needs_no_more_memory_than_a_small_one(
+    archive: Path, make_hospital: MakeHospital, settings: Any
+) -> None:
+    with BigOrigin(instances=INSTANCES, pixel_bytes=PIXEL_BYTES) as origin:
+        institution = make_hospital("H1", base_url=origin.url, read_timeout_s=30)
+        discover(institution.pk)
+        (transfer_id,) = transfers.hand_out(slots=1)
+        root = Path(__file__).resolve().parents[3]
+        done = subprocess.run(
+            [sys.executable, "-c", PULL, str(transfer_id), connection.settings_dict["NAME"]],
+            env=os.environ
+            | {
+                "DJANGO_SETTINGS_MODULE": "config.settings",
+                "PYTHONPATH": os.pathsep.join([str(root / "platform"), str(root)]),
+                "OBJECT_STORE_URL": settings.OBJECT_STORE_URL,
+                "IMAGING_DATA_DIR": str(settings.DATA_DIR),
+                "ALLOW_LOOPBACK_HOSPITALS": "1",
+            },
+            capture_output=True,
+            timeout=200,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    measured = json.loads(done.stdout.splitlines()[-1])
+    assert measured["instances"] == INSTANCES
+    assert measured["peak_mb"] < LIMIT_MB
+    series = Series.objects.get()
+    assert series.state == "verified"
+    assert series.size_bytes > INSTANCES * PIXEL_BYTES
