@@ -2,7 +2,7 @@
 """Fetch the OHIF viewer from npm and fit it under ``/viewer/``: ``python tools/ohif.py DATA_DIR``.
 
 Needs npm and nothing of the project. The result is ``DATA_DIR/viewer``; an interrupted run leaves
-nothing there, and a second run does nothing. What is changed, and why, is in docs/adr/0006.
+nothing there, and a second run does nothing. What is changed, and why, is in docs/adr/0011.
 """
 
 from __future__ import annotations
