@@ -209,14 +209,40 @@ def test_a_study_that_the_hospital_does_not_list_is_not_found(hospital):
     assert not Study.objects.exists()
 
 
-def test_todays_window_of_each_active_institution_is_opened_once_in_a_while(hospital):
+def test_today_and_the_last_month_are_opened_once_in_a_while(hospital):
     discovery.open_due_windows()
     discovery.open_due_windows()
 
-    window = DiscoveryWindow.objects.get()
-    assert window.until == timezone.localdate()
-    assert window.since == timezone.localdate() - timedelta(days=1)
-    assert window.lane == Transfer.Lane.TODAY
+    today = timezone.localdate()
+    windows = DiscoveryWindow.objects.order_by("-since")
+    assert [(w.since, w.until) for w in windows] == [
+        (today - timedelta(days=1), today),
+        (today - timedelta(days=30), today),
+    ]
+    assert {w.lane for w in windows} == {Transfer.Lane.TODAY}
+
+
+@pytest.mark.parametrize(
+    ("ago", "state"),
+    [(timedelta(days=6), "done"), (timedelta(days=8), "open")],
+)
+def test_everything_is_looked_at_weekly_where_a_person_asked_for_it_once(hospital, ago, state):
+    window = DiscoveryWindow.objects.create(
+        institution_id=hospital.id, state="done", not_before=timezone.now(), index_only=True
+    )
+    DiscoveryWindow.objects.filter(pk=window.pk).update(updated_at=timezone.now() - ago)
+
+    discovery.open_due_windows()
+
+    window.refresh_from_db()
+    assert window.state == state
+    assert window.index_only
+
+
+def test_a_hospital_that_nobody_asked_for_everything_is_not_listed_as_a_whole(hospital):
+    discovery.open_due_windows()
+
+    assert not DiscoveryWindow.objects.filter(since=None).exists()
 
 
 def test_two_hospitals_may_hold_a_study_of_the_same_uid(hospital, make_hospital):
