@@ -98,16 +98,24 @@ def _matches(attributes: Attributes, tag: str, pattern: re.Pattern[str]) -> bool
 
 
 def _pattern(tag: str, value: str) -> re.Pattern[str]:
-    """A list of values, each by wildcard; runs of ``*`` are one, so that matching stays quick."""
+    """A list of values, each by wildcard."""
     values = re.split(r"[\\,]" if tag in _LISTED_UIDS else r"\\", value)
-    signs = {"*": ".*", "?": "."}
     return re.compile(
-        "|".join(
-            "".join(
-                signs.get(sign) or re.escape(sign) for sign in re.sub(r"\*+", "*", each.strip())
-            )
-            for each in values
-            if each.strip()
-        ),
-        re.DOTALL,
+        "|".join(_wildcard(each.strip()) for each in values if each.strip()), re.DOTALL
     )
+
+
+def _wildcard(value: str) -> str:
+    """``*`` and ``?`` (PS3.4 §C.2.2.2.4) as a regular expression that never tries a place twice.
+
+    Between two stars the first occurrence is always good enough, so each piece is an atomic group:
+    plain ``.*`` for every star would let a few of them keep a processor busy for hours.
+    """
+    first, *others = (
+        "".join("." if sign == "?" else re.escape(sign) for sign in piece)
+        for piece in value.split("*")
+    )
+    if not others:
+        return first
+    middle = "".join(f"(?>.*?{piece})" for piece in others[:-1] if piece)
+    return f"{first}{middle}.*{others[-1]}"

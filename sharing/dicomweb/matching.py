@@ -20,16 +20,21 @@ Condition = Callable[[str, str], Q]  # (field, value)
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?")
 _END_OF_TIME = "235959.999999"
+# Each is a regular expression that the database tries on every row; it keeps some 30 compiled.
+_MOST_PATTERNS = 30
 
 
 def text(field: str, value: str) -> Q:
     """Single value or wildcard matching; a list matches any of its values."""
-    return _any(_one_text(field, each) for each in _values(value))
+    values = _values(value)
+    _few(each for each in values if _has_wildcard(each))
+    return _any(_one_text(field, each) for each in values)
 
 
 def text_any_case(field: str, value: str) -> Q:
     """As ``text``, and letter case does not count: descriptions are typed by people."""
-    return _any(Q(**{f"{field}__iregex": f"^{_regex(each.strip())}$"}) for each in _values(value))
+    values = _few(_values(value))
+    return _any(Q(**{f"{field}__iregex": f"^{_regex(each.strip())}$"}) for each in values)
 
 
 def uids(field: str, value: str) -> Q:
@@ -78,6 +83,7 @@ def time_range(field: str, value: str) -> Q:
 def modalities(field: str, value: str) -> Q:
     """Any of the listed modalities stands in the study."""
     wanted = [each.strip().upper() for each in re.split(r"[\\,]", value) if each.strip()]
+    _few(each for each in wanted if _has_wildcard(each))
     plain = [each for each in wanted if not _has_wildcard(each)]
     condition = Q(**{f"{field}__overlap": plain}) if plain else Q(pk__in=[])
     joined = Func(F(field), Value("\\"), function="array_to_string", output_field=TextField())
@@ -91,7 +97,7 @@ def modalities(field: str, value: str) -> Q:
 
 def person_name(field: str, value: str) -> Q:
     """A name in any of its component groups: literal, by wildcard; letter case does not count."""
-    return _any(_one_name(field, each) for each in _values(value))
+    return _any(_one_name(field, each) for each in _few(_values(value)))
 
 
 def patient_name(value: str, *, prefix: str = "") -> Q:
@@ -118,6 +124,18 @@ def combine(
 
 def _values(value: str) -> list[str]:
     return [each for each in value.split("\\") if each]
+
+
+def _few(patterns: Iterable[str]) -> list[str]:
+    """The patterns, if they are few enough to be tried on every row.
+
+    Raises:
+        BadRequest: they are not.
+    """
+    found = list(patterns)
+    if len(found) > _MOST_PATTERNS:
+        raise BadRequest(f"A list in the search has more than {_MOST_PATTERNS} patterns.")
+    return found
 
 
 def _any(conditions: Iterable[Q]) -> Q:

@@ -17,6 +17,7 @@ MORE_RESULTS = "There are additional results that can be requested."
 _MAX_OFFSET = 1_000_000
 _MAX_VALUE_LENGTH = 4_000  # a list of some 60 UIDs
 _MAX_INCLUDED = 500
+_MAX_NAMED = 20  # a header line of some kilobytes is refused by clients and proxies
 _NOT_KEYS = {"limit", "offset", "includefield", "fuzzymatching", "accept", "charset"}
 
 
@@ -37,7 +38,12 @@ class Search:
 
     def ignore(self, name: str) -> None:
         """Say that a parameter took no part, so that nobody takes the answer for narrower."""
-        self.warnings.append(f"The parameter {name} is not supported here and was ignored.")
+        if len(self.warnings) < _MAX_NAMED:
+            shown = name if name.isascii() and name.isalnum() and len(name) <= 64 else ""
+            named = shown or "in an unknown form"
+            self.warnings.append(f"The parameter {named} is not supported here and was ignored.")
+        elif len(self.warnings) == _MAX_NAMED:
+            self.warnings.append("Further parameters are not supported here and were ignored.")
 
 
 def parse_search(parameters: QueryDict, *, matchable: frozenset[str]) -> Search:
@@ -57,7 +63,7 @@ def parse_search(parameters: QueryDict, *, matchable: frozenset[str]) -> Search:
             continue
         tag = tag_of(name)
         if tag is None or tag not in matchable:
-            search.ignore(name if name.isascii() and name.isalnum() else "in an unknown form")
+            search.ignore(name)
             continue
         if values:
             _add_key(search, name, tag, values)

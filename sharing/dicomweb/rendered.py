@@ -156,7 +156,8 @@ def read_viewport(text: str) -> tuple[int, int] | None:
     sides = text.split(",")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
         raise BadRequest("The viewport is not of the form width,height.")
-    width, height = int(sides[0][:6]), int(sides[1][:6])
+    # Cut behind the digits that matter: what is longer is too large in any case.
+    width, height = (int(side.lstrip("0")[:6] or "0") for side in sides)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise BadRequest(f"The viewport has sides of 1 to {MAX_SIDE}.")
     return width, height
@@ -170,7 +171,7 @@ def read_quality(text: str, default: int) -> int:
     """
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 100):
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
         raise BadRequest("The quality is a whole number from 1 to 100.")
     return int(text)
 
