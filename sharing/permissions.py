@@ -43,7 +43,8 @@ class Role(StrEnum):
 SEE_OWN = frozenset({Role.INSTITUTION_ADMIN, Role.RADIOLOGIST, Role.CLINICIAN, Role.INTEGRATOR})
 SEE_CONSORTIUM = frozenset({Role.RADIOLOGIST, Role.CLINICIAN, Role.INTEGRATOR})
 SEE_OPERATION = frozenset({Role.COMMISSION, Role.OPERATOR})
-LEFT = "left"  # an institution that left the province shares no longer; its own people still see
+# An institution that left the province neither shares nor is shared with; its people still see its own.
+LEFT = "left"
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,11 @@ def forget_sights() -> None:
 
 def _look(actor: User) -> Sight:
     rows = list(_memberships_in_force(actor))
-    own = frozenset(at for role, at, _, _ in rows if role in SEE_OWN and at is not None)
+    own = frozenset(at for role, at, *_ in rows if role in SEE_OWN and at is not None)
     partners = frozenset(
         partner
-        for role, _, partner, state in rows
-        if role in SEE_CONSORTIUM and partner is not None and state != LEFT
+        for role, _, home, partner, state in rows
+        if role in SEE_CONSORTIUM and partner is not None and LEFT not in {home, state}
     )
     return Sight(
         own=own,
@@ -123,14 +124,17 @@ def _look(actor: User) -> Sight:
     )
 
 
-def _memberships_in_force(actor: User) -> Iterable[tuple[str, int | None, int | None, str | None]]:
-    """(role, institution, institution of the same consortium, its state), in one query."""
+def _memberships_in_force(
+    actor: User,
+) -> Iterable[tuple[str, int | None, str | None, int | None, str | None]]:
+    """(role, institution, its state, institution of the same consortium, its state), in one query."""
     today = timezone.localdate()
     return actor.memberships.filter(
         Q(valid_until__isnull=True) | Q(valid_until__gt=today), valid_from__lte=today
     ).values_list(
         "role",
         "institution_id",
+        "institution__state",
         "institution__consortium__institutions__id",
         "institution__consortium__institutions__state",
     )
