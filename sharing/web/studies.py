@@ -34,6 +34,8 @@ def study_list(request: HttpRequest) -> HttpResponse:
     valid = form.is_valid()
     search = form.search() if valid else listing.StudySearch()
     found = listing.search_studies(actor=actor, search=search) if valid else None
+    if found is not None:
+        _note_search(request, search)
     context: dict[str, object] = {
         "form": form,
         "search": search,
@@ -47,6 +49,17 @@ def study_list(request: HttpRequest) -> HttpResponse:
     response = page(request, "sharing/studies.html", context, fragment="sharing/_studies.html")
     response.status_code = 200 if valid else 422
     return response
+
+
+def _note_search(request: HttpRequest, search: listing.StudySearch) -> None:
+    """Into the audit: that a list of patients was read. What for is patient data and stays out."""
+    audit.record_view(
+        actor_of(request),
+        "study.search",
+        object_type="study-list",
+        object_id=search.institution_code,
+        purpose="patient" if search.about_a_patient else "list",
+    )
 
 
 @require_POST

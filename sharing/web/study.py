@@ -70,7 +70,7 @@ def slices(request: HttpRequest, code: str, study_uid: str, series_uid: str) -> 
         institution_code=code,
     )
     response = JsonResponse({"slices": series_slices(place)})
-    response.headers["Cache-Control"] = "private, max-age=60"
+    response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
