@@ -196,3 +196,13 @@ def test_a_child_is_asked_before_it_is_killed(waited_s: float, hurry: bool, reac
     steps = (Step(signal.SIGTERM, 8), Step(signal.SIGQUIT, 4))
 
     assert steps_due(steps, waited_s, hurry=hurry) == reached
+
+
+def test_what_holds_patients_is_closed_to_other_users(tmp_path: Path) -> None:
+    """As root the data directory itself can be passed through, so each directory in it is closed."""
+    data = tmp_path / "data"
+    (data / "spool").mkdir(parents=True, mode=0o755)
+    DataDir(data).prepare()
+
+    for name in ("objects", "cache", "spool", "folders", "demo", "logs", "run", "redis"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o700, name

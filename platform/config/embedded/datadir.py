@@ -17,7 +17,9 @@ from config.embedded.processes import ProcessId, is_running
 from config.env import read_env_file
 
 FORMAT = 1
-PRIVATE = ("objects", "cache", "logs", "run", "static", "redis")
+# Everything below that is ours to write. As root the data directory itself can be passed through, so
+# each one is closed by itself, before a worker makes it as the umask says.
+PRIVATE = ("objects", "cache", "spool", "folders", "demo", "logs", "run", "static", "redis")
 
 
 @dataclass
@@ -57,7 +59,7 @@ class DataDir:
                 # As root, PostgreSQL's unprivileged user must pass through (it may not look around).
                 self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
             for name in PRIVATE:
-                (self.path / name).mkdir(mode=0o700, exist_ok=True)
+                _close(self.path / name)
         except OSError as error:
             raise Refusal(
                 f"The data directory cannot be used: {error}. Choose another with --data DIR."
@@ -150,6 +152,13 @@ class DataDir:
         lines = ["# Written by 'manage.py up'; secrets: keep it private, and keep it.\n"]
         lines += [f"{name}={value}\n" for name, value in sorted(values.items())]
         write_private(self.env_file, "".join(lines))
+
+
+def _close(path: Path) -> None:
+    """Make a directory for this user alone, also where an older version left it open."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_uid == os.geteuid() and path.stat().st_mode & 0o077:
+        path.chmod(0o700)
 
 
 def new_secret() -> str:
