@@ -200,7 +200,7 @@ def _locked(code: str) -> Institution:
 
 
 def _reason(text: str) -> str:
-    reason = text.strip()[:200]
+    reason = text.replace("\x00", "").strip()[:200]
     if not reason:
         raise ReasonMissing
     return reason

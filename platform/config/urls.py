@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from config import docs, viewer
+from config import administration, docs, viewer
 
 api_v1: list[URLPattern | URLResolver] = [
     path("schema", SpectacularAPIView.as_view(), name="api-schema"),
@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/v1/", include(api_v1)),
     path("viewer/", viewer.serve, name="viewer"),
     path("viewer/<path:path>", viewer.serve, name="viewer-file"),
+    path("admin/login/", administration.login, name="admin-login"),
     path("admin/", admin.site.urls),
     path("", include("sharing.urls")),
 ]

@@ -53,12 +53,21 @@ def serve(request: HttpRequest, path: str = "") -> HttpResponseBase:
     if not (root / "index.html").is_file():
         return render(request, "config/no_viewer.html", {"data_dir": settings.DATA_DIR}, status=404)
     name = path if "." in path.rpartition("/")[2] else "index.html"
-    file = (root / name).resolve()
-    if not file.is_relative_to(root.resolve()) or not file.is_file():
+    file = _file_at(root, name)
+    if file is None:
         return HttpResponse(
             "There is no such file.", status=404, content_type="text/plain; charset=utf-8"
         )
     return csp_replace(POLICY)(lambda request: _answer(request, file))(request)
+
+
+def _file_at(root: Path, name: str) -> Path | None:
+    """The file, if it lies within ``root``; names that no file can have are not there either."""
+    try:
+        file = (root / name).resolve()
+        return file if file.is_relative_to(root.resolve()) and file.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _answer(request: HttpRequest, file: Path) -> HttpResponseBase:

@@ -5,5 +5,8 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# A question that nobody waits for any longer must not hold the database: of web processes only, since
+# migrations and the work in the background have statements that rightly take longer.
+os.environ.setdefault("PGOPTIONS", "-c statement_timeout=30s")
 
 application = get_wsgi_application()

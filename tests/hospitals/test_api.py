@@ -86,8 +86,14 @@ def test_a_member_may_read_and_not_write(member, hospital):
         member.patch("/api/v1/institutions/H1", {"name": "x"}, content_type="application/json"),
         member.post("/api/v1/institutions/H1/activate"),
         member.post("/api/v1/institutions/H1/probes"),
-        member.post("/api/v1/regions", {"code": "430000", "name": "x"}),
-        member.post("/api/v1/consortia", {"code": "C1", "name": "x", "region": "420000"}),
+        member.post(
+            "/api/v1/regions", {"code": "430000", "name": "x"}, content_type="application/json"
+        ),
+        member.post(
+            "/api/v1/consortia",
+            {"code": "C1", "name": "x", "region": "420000"},
+            content_type="application/json",
+        ),
         member.put(
             "/api/v1/institutions/H1/endpoint", {"base_url": URL}, content_type="application/json"
         ),
@@ -139,8 +145,14 @@ def test_suspending_needs_a_reason(head, hospital, endpoint):
 
 
 def test_the_commission_adds_regions_and_consortia(head, db):
-    region = head.post("/api/v1/regions", {"code": "430000", "name": "湖南省"})
-    consortium = head.post("/api/v1/consortia", {"code": "C1", "name": "x", "region": "430000"})
+    region = head.post(
+        "/api/v1/regions", {"code": "430000", "name": "湖南省"}, content_type="application/json"
+    )
+    consortium = head.post(
+        "/api/v1/consortia",
+        {"code": "C1", "name": "x", "region": "430000"},
+        content_type="application/json",
+    )
 
     assert (region.status_code, consortium.status_code) == (201, 201)
     assert head.get("/api/v1/consortia").json()["results"][0]["region"] == "430000"

@@ -97,7 +97,7 @@ class PasswordView(views.PasswordChangeView):
 
 
 def _username(request: HttpRequest) -> str:
-    return request.POST.get("username", "")[:150]
+    return request.POST.get("username", "").replace("\x00", "")[:150]
 
 
 def _address() -> str:

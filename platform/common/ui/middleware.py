@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
 
+from common import logs
 from common.errors import DomainError
-from common.problem import domain_error_response
+from common.problem import domain_error_response, error_response
+
+log = logs.get_logger(__name__)
 
 
 class RefusalMiddleware:
@@ -21,6 +26,15 @@ class RefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, DomainError):
-            return None
-        return domain_error_response(request, error)
+        if isinstance(error, DomainError):
+            return domain_error_response(request, error)
+        if isinstance(error, OperationalError):
+            # Gone, full, or it gave up a question that took too long: nothing of ours is broken.
+            log.error("database.unavailable", exc_info=error)
+            return error_response(
+                request,
+                503,
+                code="database-unavailable",
+                detail=_("The database does not answer now, or the question took it too long."),
+            )
+        return None

@@ -1,0 +1,83 @@
+"""Ways in that the log-in page does not guard, and what may be kept of an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from common.accounts.models import User
+from common.audit.models import RepeatedAccess
+from sharing.permissions import Basis, forget_sights, sight_of
+from tests.support import archive
+from tests.support.pages import Province, make_province
+
+
+@pytest.fixture
+def province(db: None) -> Province:
+    return make_province()
+
+
+def test_the_administration_has_no_log_in_of_its_own(province: Province) -> None:
+    """It would count no failure: any account could try the passwords of all others there."""
+    User.objects.create_superuser("root", password="a long enough one 1")
+    client = province.client("radiologist")
+
+    shown = client.get("/admin/login/")
+    tried = client.post("/admin/login/", {"username": "root", "password": "a long enough one 1"})
+
+    assert shown.status_code == 403
+    assert tried.status_code == 403
+    assert client.session["_auth_user_id"] != str(User.objects.get(username="root").pk)
+
+
+def test_staff_reach_the_administration_through_the_log_in_page(db: None) -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="a long enough one 1"))
+
+    assert client.get("/admin/").status_code == 200
+    assert client.get("/admin/login/")["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/dicom-web/studies/1.2.3",
+        "/dicom-web/studies/1.2.3/series/1.2/instances/1/frames/1",
+        "/api/v1/institutions",
+        "/studies/EAST/1.2/",
+        "/operations/",
+        "/accounts/password/",
+        "/nothing",
+    ],
+)
+def test_no_answer_may_be_kept_by_others(province: Province, address: str) -> None:
+    answer = province.client("radiologist").get(address)
+
+    assert "private" in answer["Cache-Control"]
+
+
+def test_a_search_of_the_study_list_is_in_the_audit(province: Province) -> None:
+    client = province.client("radiologist")
+
+    client.post("/studies/", {"patient_name": "张"})
+
+    noted = RepeatedAccess.objects.get(values__action="study.search")
+    assert noted.values["actor_name"] == "radiologist-"
+    assert "张" not in str(noted.values)
+
+
+def test_people_of_an_institution_that_left_see_their_own_only(db: None) -> None:
+    consortium = archive.make_consortium("tight")
+    own = archive.make_institution("own", consortium=consortium)
+    archive.make_institution("partner", consortium=consortium)
+    user: Any = archive.make_user("somebody", "radiologist", own)
+    own.state, own.state_reason = "left", "closed"
+    own.save()
+    forget_sights()
+
+    sight = sight_of(user)
+
+    assert sight.institution_ids == frozenset({own.pk})
+    assert sight.basis_at(own.pk) is Basis.OWN_INSTITUTION
