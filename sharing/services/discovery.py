@@ -47,6 +47,8 @@ WINDOW_LEASE = timedelta(minutes=5)
 MAX_ATTEMPTS = 8
 LOOK_BACK_DAYS = 2  # the daily window also covers yesterday: late studies and clocks that differ
 DUE_EVERY = timedelta(minutes=5)
+MONTH_DAYS, MONTH_EVERY = 31, timedelta(days=1)
+EVERYTHING_EVERY = timedelta(days=7)
 EARLIEST = date(1970, 1, 1)
 # These may be about one study alone: the window goes on with the others and is read again later.
 ABOUT_ONE_STUDY = (OriginAnswerInvalid, OriginCutOff, OriginFailed, OriginNotFound)
@@ -109,22 +111,24 @@ def require_active(*, institution_id: int) -> None:
 
 
 def open_due_windows() -> int:
-    """Open today's window of every active institution and hand all due windows to workers."""
+    """Open the windows that are due again and hand all due windows to workers. Returns how many.
+
+    Today's studies every five minutes; the last month daily, for what comes late; everything that the
+    hospital lists weekly (a folder: every five minutes), where a person has asked for everything once.
+    """
     now = timezone.now()
     today = timezone.localdate()
     for policy in hospital_selectors.list_pullable():
         if policy.slots(now) == 0:
             continue
-        fresh = DiscoveryWindow.objects.filter(
-            institution_id=policy.institution_id, until=today, updated_at__gt=now - DUE_EVERY
+        for days, every in ((LOOK_BACK_DAYS, DUE_EVERY), (MONTH_DAYS, MONTH_EVERY)):
+            _open_again(policy.institution_id, today - timedelta(days=days - 1), today, every)
+        everything = DiscoveryWindow.objects.filter(
+            institution_id=policy.institution_id, since=None, state=Window.State.DONE
         )
-        if not fresh.exists():
-            open_window(
-                institution_id=policy.institution_id,
-                since=today - timedelta(days=LOOK_BACK_DAYS - 1),
-                until=today,
-                lane=Transfer.Lane.TODAY,
-            )
+        every = DUE_EVERY if policy.kind == "folder" else EVERYTHING_EVERY
+        for window in everything.filter(updated_at__lt=now - every):
+            open_window(institution_id=policy.institution_id, index_only=window.index_only)
     due = DiscoveryWindow.objects.filter(state=Window.State.OPEN, not_before__lte=now).filter(
         Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     )
@@ -132,6 +136,19 @@ def open_due_windows() -> int:
     for pk in ids:
         DISCOVER_WINDOW.enqueue(window_id=pk)
     return len(ids)
+
+
+def _open_again(institution_id: int, since: date, until: date, every: timedelta) -> None:
+    read = DiscoveryWindow.objects.filter(
+        institution_id=institution_id,
+        since=since,
+        until=until,
+        updated_at__gt=timezone.now() - every,
+    )
+    if not read.exists():
+        open_window(
+            institution_id=institution_id, since=since, until=until, lane=Transfer.Lane.TODAY
+        )
 
 
 def run_window(*, window_id: int) -> DiscoveryWindow | None:

@@ -44,6 +44,9 @@ from sharing.services.transfers import Claim
 log = structlog.get_logger(__name__)
 
 MISSING_ONE_BY_ONE = 50  # up to so many missing instances are asked for singly
+# A series whose answer as one broke this often is asked for instance by instance: one bad part hides no other.
+SERIES_AS_ONE_TRIES = 2
+MOST_ONE_BY_ONE = 5000
 
 
 @dataclass(frozen=True)
@@ -316,7 +319,9 @@ def _parts(
         "series_instance_uid": held.series_instance_uid,
     }
     missing = sorted((listing.uids or frozenset()) - before.keys())
-    if held.again or not before or listing.uids is None or len(missing) > MISSING_ONE_BY_ONE:
+    few = bool(before) and len(missing) <= MISSING_ONE_BY_ONE
+    stuck = held.attempts > SERIES_AS_ONE_TRIES and len(missing) <= MOST_ONE_BY_ONE
+    if held.again or listing.uids is None or not (few or stuck):
         with origin.retrieve_series(**uids) as parts:
             yield from parts
         return

@@ -24,6 +24,9 @@ from sharing.models import Quarantined
 from sharing.services import quarantine
 from sharing.services.quarantine import Asked, Region
 
+SPECIFIC_CHARACTER_SET = "00080005"
+UTF_8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
+
 
 @dataclass(frozen=True)
 class Received:
@@ -200,5 +203,7 @@ class Receiver:
 
 
 def json_bytes(attributes: Mapping[str, Any]) -> bytes:
-    """One instance's DICOM JSON as one line; numbers beyond 64 bits never occur in the model."""
+    """One instance's DICOM JSON as one line; its text is UTF-8 and says so (PS3.18 F.2.1)."""
+    if SPECIFIC_CHARACTER_SET in attributes:
+        attributes = {**attributes, SPECIFIC_CHARACTER_SET: UTF_8}
     return orjson.dumps(attributes)

@@ -43,6 +43,7 @@ class Claim:
     study_instance_uid: str
     series_instance_uid: str
     again: bool
+    attempts: int
 
 
 @transaction.atomic
@@ -216,6 +217,7 @@ def claim(*, transfer_id: int, worker: str) -> Claim | None:
         study_instance_uid=study.study_instance_uid,
         series_instance_uid=transfer.series.series_instance_uid,
         again=transfer.again,
+        attempts=transfer.attempts,
     )
 
 

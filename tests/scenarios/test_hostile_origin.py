@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from common.archive.verify import verify_pack
+from common.dicomweb.client import DicomwebOrigin
+from common.dicomweb.errors import OriginAnswerInvalid
 from common.storage import object_store
 from hospitals.models import Endpoint
 from sharing.models import Certificate, DiscoveryWindow, Quarantined, Series, Study, Transfer
@@ -421,6 +424,24 @@ def test_a_uid_repeated_with_other_bytes_opens_a_case_and_the_first_stays(five):
     assert object_store().get_bytes(case.object_key) == other
     assert Study.objects.get().state == "archived"
     assert transfer().quarantined == 1
+
+
+def test_a_series_whose_answer_breaks_every_time_comes_instance_by_instance(five, monkeypatch):
+    @contextmanager
+    def never_a_multipart(self, **uids):
+        raise OriginAnswerInvalid
+        yield
+
+    monkeypatch.setattr(DicomwebOrigin, "retrieve_series", never_a_multipart)
+
+    five.pull()
+    assert archived() == {}
+
+    for _ in range(2):
+        make_due(five.id)
+        run_due(five.id)
+
+    assert_whole(five)
 
 
 def test_one_study_that_the_hospital_cannot_answer_for_does_not_hide_the_others(five):
