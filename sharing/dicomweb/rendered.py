@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from typing import TYPE_CHECKING
 
 import orjson
@@ -39,6 +38,7 @@ _OFFERS = (
 _KEPT_S = 300
 _KEPT_MOST_BYTES = 512 * 1024
 _THUMBNAIL = (128, 128)
+_MOST_WINDOW, _LEAST_WIDTH = 1e9, 1e-6  # no stored value lies outside
 _FUNCTIONS: dict[str, Voi] = {
     "": "linear",
     "linear": "linear",
@@ -138,11 +138,16 @@ def read_window(text: str) -> Window | None:
     except ValueError as error:
         raise BadRequest("The window is not of the form center,width,function.") from error
     known = function.strip().lower().replace("_", "-")
-    if known not in _FUNCTIONS or not all(map(math.isfinite, values)) or values[1] <= 0:
+    if known not in _FUNCTIONS or not _is_window(*values):
         raise BadRequest(
             "The window needs a width above 0 and linear, linear-exact or sigmoid as function."
         )
     return Window(*values, function=_FUNCTIONS[known])
+
+
+def _is_window(center: float, width: float) -> bool:
+    """Whether both are numbers that pixels can have; a NaN is not."""
+    return abs(center) <= _MOST_WINDOW and _LEAST_WIDTH <= width <= _MOST_WINDOW
 
 
 def read_viewport(text: str) -> tuple[int, int] | None:

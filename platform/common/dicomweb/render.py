@@ -19,6 +19,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from common.dicomweb.codestream import pixels_said
 from common.dicomweb.server import NotAcceptable
 
 Attributes = Mapping[str, Any]
@@ -145,6 +146,9 @@ def _decode(source: _Source, frame: bytes, transfer_syntax_uid: str) -> Array:
         raise NotAcceptable(f"A frame of {columns} by {rows} is too large to be rendered here.")
     uid = UID(transfer_syntax_uid)
     native = uid == ExplicitVRLittleEndian  # the only one that frames of native pixels come in
+    if not native and pixels_said(frame) * samples > MAX_SAMPLES:
+        # Decoders make room for what the stream says, whatever the header says.
+        raise NotAcceptable("The compressed frame says it is larger than is rendered here.")
     options: dict[str, Any] = {
         "rows": rows,
         "columns": columns,
