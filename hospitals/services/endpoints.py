@@ -26,6 +26,10 @@ from hospitals.services.origins import SECRET_CONTEXT
 
 # Defined terms of Specific Character Set (PS3.3 C.12.1.1.2) that say more than a codec's name does.
 _DEFINED_TERMS = frozenset({"GB18030", "GBK"})
+# Codecs of Python that read something else than the text of a file.
+_NO_CHARACTER_SETS = frozenset(
+    {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"}
+)
 _LONGEST_TIMEOUT_S = 3600.0
 _MOST_CONCURRENT = 64
 
@@ -144,9 +148,17 @@ def _folder(text: str) -> str:
         raise FolderUnusable(_("The folder cannot be read.")) from error
     if not usable:
         raise FolderUnusable(_("There is no readable folder %(folder)s.") % {"folder": text})
-    if settings.DATA_DIR.resolve().is_relative_to(path.resolve()):
+    if _is_ours(path.resolve()):
         raise FolderUnusable(_("The folder holds this system's own data."))
     return text
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder holds this system's data or lies within; the demo's own hospitals may."""
+    data = settings.DATA_DIR.resolve()
+    return data.is_relative_to(path) or (
+        path.is_relative_to(data) and not path.is_relative_to(data / "demo")
+    )
 
 
 def _check_gentleness(endpoint: EndpointSettings) -> None:
@@ -178,10 +190,11 @@ def _character_set(text: str) -> str:
             raise EndpointInvalid(_("The character set is not known."))
         return name
     try:
-        codecs.lookup(name)
+        # Also tells codecs of text from those that pack and encode (zlib, base64).
+        known = codecs.lookup(name).name not in _NO_CHARACTER_SETS and b" ".decode(name) == " "
     except (LookupError, ValueError) as error:
         raise EndpointInvalid(_("The character set is not known.")) from error
-    if len(name) > 32:
+    if not known or len(name) > 32:
         raise EndpointInvalid(_("The character set is not known."))
     return name
 

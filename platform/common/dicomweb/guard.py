@@ -35,9 +35,17 @@ EVERYWHERE: tuple[IPNetwork, ...] = (
 # Where clouds tell a machine its own credentials; no hospital lives there.
 METADATA_ADDRESSES = frozenset(
     ipaddress.ip_address(text)
-    for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+    )
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_TEREDO = ipaddress.IPv6Network("2001::/32")
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -70,6 +78,8 @@ class AddressRules:
             return self.allow_loopback or self._named(address, "is_loopback")
         if address.is_link_local:
             return self._named(address, "is_link_local")
+        if address in _TEREDO:  # ends at an IPv4 address of the sender's choice
+            return False
         if address.is_reserved or (address.version == 4 and address in _THIS_NETWORK):
             return False
         return any(address in network for network in self.networks)
@@ -100,14 +110,17 @@ class AddressRules:
         Raises:
             AddressNotAllowed: another scheme, credentials in the URL, no host, or an address not allowed.
         """
+        # urlsplit passes over line ends and tabs in silence; what is stored would still hold them.
+        if any(c.isspace() or not c.isprintable() for c in url.strip()):
+            raise AddressNotAllowed("The address must not hold blanks or control characters.")
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname or "", parts.port
         except ValueError as error:
             raise AddressNotAllowed("The address is not a valid URL.") from error
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https") or not host or port == 0:
             raise AddressNotAllowed(
-                "The address must begin with http:// or https:// and name a host."
+                "The address must begin with http:// or https:// and name a host and a port, if any."
             )
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise AddressNotAllowed("The address must not hold credentials, a query or a fragment.")
