@@ -180,7 +180,6 @@ class Quarantined(models.Model):
         WRONG_STUDY = "wrong-study", _("Belongs to another study or series than was asked for")
         CONFLICT = "conflict", _("Same UID, other bytes: the first stays")
         TRUNCATED = "truncated", _("Ends before its own length")
-        TOO_LARGE = "too-large", _("Larger than is accepted")
 
     class State(models.TextChoices):
         OPEN = "open", _("Open")
@@ -289,6 +288,11 @@ class Transfer(models.Model):
                 name="transfer_open_of_institution",
             ),
             models.Index(fields=["institution", "-finished_at"], name="transfer_finished"),
+            models.Index(
+                fields=["institution", "-finished_at"],
+                condition=Q(state="failed"),
+                name="transfer_failed",
+            ),
         ]
 
     def __str__(self) -> str:

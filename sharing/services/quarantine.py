@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from common import audit
 from common.archive import keys
+from common.events import publish
 from common.storage import object_store
+from sharing.events import InstanceConflictFound
 from sharing.models import Quarantined
 
 
@@ -111,6 +113,8 @@ def open_case(*, institution_id: int, key: str, facts: dict[str, Any]) -> Quaran
             institution_id=institution_id,
             detail={"reason": str(facts["reason"])},
         )
+        if facts["reason"] == Quarantined.Reason.CONFLICT:
+            publish(InstanceConflictFound(institution_id=institution_id, quarantined_id=case.pk))
     else:
         Quarantined.objects.filter(pk=case.pk).update(times=F("times") + 1, last_at=facts["at"])
     return case

@@ -17,7 +17,7 @@ from datetime import date, datetime
 
 import structlog
 from django.db import DatabaseError, connection
-from django.db.models import Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from hospitals import selectors as hospital_selectors
@@ -46,6 +46,7 @@ class PullRun:
     waiting: int = 0
     received_bytes: int = 0
     received_instances: int = 0
+    quiet: bool = False  # the hospital keeps its quiet hours: only what is asked on demand goes on
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def discover(run: PullRun) -> Iterator[PullRun]:
 
 def work(run: PullRun) -> Iterator[PullRun]:
     """Pull the institution's waiting series until none is left to try; yields the progress."""
-    cap = hospital_selectors.pull_policy(institution_id=run.institution_id).concurrency
+    policy = hospital_selectors.pull_policy(institution_id=run.institution_id)
+    cap = policy.concurrency
     worker = f"{socket.gethostname()}:{os.getpid()}:pull"
     busy: set[Future[None]] = set()
     with ThreadPoolExecutor(max_workers=cap, thread_name_prefix="pull") as pool:
@@ -130,6 +132,7 @@ def work(run: PullRun) -> Iterator[PullRun]:
                     busy.add(pool.submit(_run_one, pk, worker))
                 if time.monotonic() - counted_at >= COUNT_S:
                     _count(run)
+                    run.quiet = policy.is_quiet(timezone.localtime())
                     counted_at = time.monotonic()
                 away_since = None
             except DatabaseError:
@@ -197,10 +200,9 @@ def _run_one(transfer_id: int, worker: str) -> None:
             connection.close()
 
 
-def _touched(run: PullRun):  # type: ignore[no-untyped-def]  # a queryset of Transfer
-    return Transfer.objects.filter(institution_id=run.institution_id).filter(
-        pk__in=Transfer.objects.filter(asked_at__gte=run.started_at).values("pk")
-    ) | Transfer.objects.filter(institution_id=run.institution_id, started_at__gte=run.started_at)
+def _touched(run: PullRun) -> QuerySet[Transfer]:
+    since_start = Q(asked_at__gte=run.started_at) | Q(started_at__gte=run.started_at)
+    return Transfer.objects.filter(since_start, institution_id=run.institution_id)
 
 
 def _count(run: PullRun) -> None:

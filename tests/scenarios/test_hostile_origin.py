@@ -11,6 +11,7 @@ import pytest
 from common.archive.verify import verify_pack
 from common.dicomweb.client import DicomwebOrigin
 from common.dicomweb.errors import OriginAnswerInvalid
+from common.events.models import OutboxEvent
 from common.storage import object_store
 from hospitals.models import Endpoint
 from sharing.models import Certificate, DiscoveryWindow, Quarantined, Series, Study, Transfer
@@ -424,6 +425,8 @@ def test_a_uid_repeated_with_other_bytes_opens_a_case_and_the_first_stays(five):
     assert object_store().get_bytes(case.object_key) == other
     assert Study.objects.get().state == "archived"
     assert transfer().quarantined == 1
+    announced = OutboxEvent.objects.get(type__endswith="InstanceConflictFound")
+    assert announced.payload["quarantined_id"] == case.pk
 
 
 def test_a_series_whose_answer_breaks_every_time_comes_instance_by_instance(five, monkeypatch):

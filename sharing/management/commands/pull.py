@@ -24,6 +24,7 @@ from sharing.services.runs import PullRun, RunSummary
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they import every page: half a second and 15 MB that a pull does not need
     help = (
         "Find a hospital's studies and pull them into the shared archive. With --wait the work is done here, "
         "with progress and a closing table; without it, the workers do it. Without dates: everything that the "
@@ -77,7 +78,8 @@ class Command(BaseCommand):
                 table.print(_table(run, summary))
             self.stdout.write(text.get())
         else:
-            self.stdout.write(f"{run.studies_found} studies found; the workers pull what is new.")
+            then = "indexed only" if options["index_only"] else "the workers pull what is new"
+            self.stdout.write(f"{run.studies_found} studies found; {then}.")
         if summary.failures and (wait or not run.studies_found):
             for name, error_code, reason in summary.failures:
                 self.stderr.write(f"{name}: {error_code}: {reason}")
@@ -98,9 +100,13 @@ class Command(BaseCommand):
                     series,
                     total=state.total or None,
                     completed=state.done + state.failed,
-                    description=f"Pulling · {state.received_instances} instances · "
-                    f"{state.received_bytes / 1e6:.1f} MB",
+                    description=_progress(state),
                 )
+
+
+def _progress(run: PullRun) -> str:
+    text = f"Pulling · {run.received_instances} instances · {run.received_bytes / 1e6:.1f} MB"
+    return f"{text} · the hospital's quiet hours: waiting" if run.quiet else text
 
 
 def _check(options: dict[str, Any]) -> None:
