@@ -8,6 +8,10 @@ from drf_spectacular.views import SpectacularAPIView
 
 from config import administration, docs, viewer
 
+handler400 = "config.faults.bad_request"
+handler404 = "config.faults.not_found"
+handler500 = "config.faults.server_error"
+
 api_v1: list[URLPattern | URLResolver] = [
     path("schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs", docs.api_docs, name="api-docs"),

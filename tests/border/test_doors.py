@@ -81,3 +81,80 @@ def test_people_of_an_institution_that_left_see_their_own_only(db: None) -> None
 
     assert sight.institution_ids == frozenset({own.pk})
     assert sight.basis_at(own.pk) is Basis.OWN_INSTITUTION
+
+
+def _noted(**values: Any) -> RepeatedAccess:
+    wanted = {f"values__{name}": value for name, value in values.items()}
+    return RepeatedAccess.objects.get(**wanted)
+
+
+def test_a_refusal_is_in_the_audit(province: Province) -> None:
+    province.client("radiologist").get("/operations/")
+
+    noted = _noted(action="access.refused")
+    assert noted.values["result"] == "refused"
+    assert noted.values["object_id"] == "sharing:operations"
+
+
+@pytest.mark.parametrize("address", ["/dicom-web/studies/{}/metadata", "/studies/WEST/{}/"])
+def test_asking_for_a_study_that_is_hidden_or_absent_is_in_the_audit(
+    province: Province, address: str
+) -> None:
+    client = province.client("radiologist")
+
+    for uid in ("1.2.826.0.1.3680043.8.498.7.3", "1.2.3.4"):  # hidden, absent
+        assert client.get(address.format(uid)).status_code == 404
+
+        noted = _noted(action="access.refused", study_instance_uid=uid)
+        assert noted.values["result"] == "not-found"
+
+
+def test_a_stranger_who_is_turned_away_leaves_no_entry(db: None) -> None:
+    """The log has those; the audit says what known people did."""
+    Client().get("/dicom-web/studies")
+
+    assert not RepeatedAccess.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "media_type"),
+    [
+        ("/api/v1/nothing", "application/problem+json"),
+        ("/dicom-web/../wado/nothing", "text/plain; charset=utf-8"),
+        ("/nothing", "text/html; charset=utf-8"),
+    ],
+)
+def test_what_is_not_there_is_said_in_the_form_of_the_address(
+    province: Province, address: str, media_type: str
+) -> None:
+    client = province.client("radiologist")
+
+    answer = client.get(address, headers={"Accept": "*/*"})
+
+    assert (answer.status_code, answer["Content-Type"]) == (404, media_type)
+
+
+@pytest.mark.parametrize(
+    ("address", "media_type"),
+    [
+        ("/api/v1/regions", "application/problem+json"),
+        ("/dicom-web/studies", "text/plain; charset=utf-8"),
+        ("/studies/", "text/html; charset=utf-8"),
+    ],
+)
+def test_a_fault_of_ours_is_said_in_the_form_of_the_address_and_without_detail(
+    province: Province, address: str, media_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("张三 110101199003070011")
+
+    client = province.client("radiologist")
+    client.raise_request_exception = False
+    monkeypatch.setattr("hospitals.selectors.regions", broken)
+    monkeypatch.setattr("sharing.dicomweb.qido._page", broken)
+    monkeypatch.setattr("sharing.selectors.listing.search_studies", broken)
+
+    answer = client.get(address, headers={"Accept": "*/*"})
+
+    assert (answer.status_code, answer["Content-Type"]) == (500, media_type)
+    assert "张三" not in answer.content.decode()

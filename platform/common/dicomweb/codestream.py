@@ -18,7 +18,7 @@ def pixels_said(frame: bytes) -> int:
     at = head.find(_J2K)
     if at >= 0 and len(head) >= at + 24:
         right, bottom, left, top = struct.unpack_from(">4I", head, at + 8)
-        return max(right - left, 0) * max(bottom - top, 0)
+        return int(max(right - left, 0) * max(bottom - top, 0))
     return _jpeg_pixels(head) if head.startswith(b"\xff\xd8") else 0
 
 
