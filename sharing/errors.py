@@ -74,3 +74,17 @@ class NotPulledYet(DomainError):
     code = "not-pulled-yet"
     kind = Kind.UNAVAILABLE
     retry_after_s = 60
+
+
+class NoteMissing(DomainError):
+    """A case is closed with a note of what was found."""
+
+    code = "note-missing"
+    kind = Kind.INVALID
+
+
+class AlreadySettled(DomainError):
+    """The case is closed already."""
+
+    code = "already-settled"
+    kind = Kind.CONFLICT

@@ -200,9 +200,17 @@ class Quarantined(models.Model):
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     times = models.PositiveIntegerField(default=1)
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=150, blank=True, default="")
+    settled_note = models.CharField(max_length=300, blank=True, default="")
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(state="open", settled_at__isnull=True, settled_by="")
+                | Q(state="settled", settled_at__isnull=False) & ~Q(settled_by=""),
+                name="quarantined_settled_by_whom_and_when",
+            ),
             models.UniqueConstraint(
                 fields=[
                     "institution",
@@ -212,7 +220,7 @@ class Quarantined(models.Model):
                     "reason",
                 ],
                 name="quarantined_once_per_request_and_bytes",
-            )
+            ),
         ]
         indexes = [
             models.Index(fields=["institution", "state", "-last_at"], name="quarantined_open")

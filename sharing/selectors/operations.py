@@ -177,3 +177,16 @@ def get_transfer(*, actor: User, transfer_id: int) -> Transfer:
     if found is None:
         raise NotFound("There is no such transfer.")
     return found
+
+
+def get_case(*, actor: User, case_id: int) -> Quarantined:
+    """One quarantine case that this account may act on.
+
+    Raises:
+        NotFound: there is none, or its institution is not this account's to run.
+    """
+    rows = Quarantined.objects.filter(pk=case_id)
+    found = _narrow(rows, actor=actor, institution_code="").first()
+    if found is None:
+        raise NotFound("There is no such case.")
+    return found

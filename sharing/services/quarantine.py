@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from common import audit
 from common.archive import keys
+from common.audit.services import Actor
 from common.events import publish
 from common.storage import object_store
+from sharing.errors import AlreadySettled, NoteMissing
 from sharing.events import InstanceConflictFound
 from sharing.models import Quarantined
 
@@ -138,4 +140,31 @@ def settle_truncated(*, institution_id: int, series_instance_uid: str) -> int:
         series_instance_uid=series_instance_uid,
         reason=Quarantined.Reason.TRUNCATED,
         state=Quarantined.State.OPEN,
-    ).update(state=Quarantined.State.SETTLED)
+    ).update(
+        state=Quarantined.State.SETTLED,
+        settled_at=timezone.now(),
+        settled_by="puller",
+        settled_note="The series has arrived whole.",
+    )
+
+
+@transaction.atomic
+def settle(*, actor: Actor, case_id: int, note: str) -> None:
+    """Close a case with a note of what was found. The bytes stay in quarantine.
+
+    Raises:
+        NoteMissing: a case is not closed without a word.
+        AlreadySettled: somebody has closed it.
+    """
+    note = note.strip()
+    if not note:
+        raise NoteMissing
+    changed = Quarantined.objects.filter(pk=case_id, state=Quarantined.State.OPEN).update(
+        state=Quarantined.State.SETTLED,
+        settled_at=timezone.now(),
+        settled_by=str(actor)[:150],
+        settled_note=note[:300],
+    )
+    if not changed:
+        raise AlreadySettled
+    audit.record(actor, "quarantine.settle", object_type="quarantined", object_id=str(case_id))

@@ -26,6 +26,7 @@ urlpatterns = [
     ),
     path("operations/", operations.operations, name="operations"),
     path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
+    path("operations/cases/<int:case_id>/settle", operations.settle, name="settle"),
     path("operations/hospitals/<slug:code>/", hospital.work, name="hospital-work"),
 ]
 

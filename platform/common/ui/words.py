@@ -117,6 +117,12 @@ _WORDS: dict[str, Words] = {
     "not-retryable": Words(
         _("Only work that failed can be tried again."), _("Reload the page: it may be under way already.")
     ),
+    "note-missing": Words(
+        _("A case is closed with a note of what was found."), _("Write what was found, then close it.")
+    ),
+    "already-settled": Words(
+        _("Somebody has closed this case already."), _("Reload the page.")
+    ),
 }  # fmt: skip
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from common.audit.models import AuditEntry
-from sharing.models import Transfer
+from sharing.models import Quarantined, Transfer
 from tests.support.pages import inline_parts, make_province, make_study
 
 pytestmark = pytest.mark.django_db
@@ -252,6 +253,53 @@ def test_those_who_do_not_run_a_hospital_cannot_retry(province, role):
     province.failed.refresh_from_db()
     assert response.status_code == 404
     assert province.failed.state == Transfer.State.FAILED
+
+
+@pytest.fixture
+def case(province) -> Quarantined:
+    now = timezone.now()
+    return Quarantined.objects.create(
+        institution=province.study.institution,
+        study_instance_uid=province.study.study_instance_uid,
+        series_instance_uid=f"{province.study.study_instance_uid}.1",
+        reason="conflict",
+        text="An instance with this UID and other bytes is held.",
+        sha256="e" * 64,
+        size_bytes=9,
+        object_key="quarantine/EAST/e.dcm",
+        first_at=now,
+        last_at=now,
+    )
+
+
+def test_a_case_is_closed_with_a_note_and_leaves_the_list(province, case):
+    client = province.client("operator")
+
+    client.post(reverse("sharing:settle", args=[case.pk]), {"note": "Hospital re-sent a copy."})
+
+    case.refresh_from_db()
+    assert (case.state, case.settled_note) == ("settled", "Hospital re-sent a copy.")
+    assert case.settled_by
+    assert case.settled_at is not None
+    assert "e" * 16 not in client.get(reverse("sharing:operations")).content.decode()
+
+
+def test_a_case_is_not_closed_without_a_word(province, case):
+    province.client("operator").post(reverse("sharing:settle", args=[case.pk]), {"note": "  "})
+
+    case.refresh_from_db()
+    assert case.state == "open"
+
+
+@pytest.mark.parametrize("role", ["auditor", "radiologist", "clinician"])
+def test_those_who_do_not_run_a_hospital_cannot_close_a_case(province, case, role):
+    response = province.client(role).post(
+        reverse("sharing:settle", args=[case.pk]), {"note": "seen"}
+    )
+
+    case.refresh_from_db()
+    assert response.status_code == 404
+    assert case.state == "open"
 
 
 def test_the_light_viewer_says_that_it_is_for_reference_only_V1(province):
