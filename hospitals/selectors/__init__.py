@@ -23,7 +23,11 @@ from hospitals.selectors.institutions import (
     regions,
     visible_institutions,
 )
-from hospitals.selectors.memberships import list_memberships, memberships_of
+from hospitals.selectors.memberships import (
+    list_lasting_memberships,
+    list_memberships,
+    memberships_of,
+)
 
 __all__ = [
     "HealthRow",
@@ -39,6 +43,7 @@ __all__ = [
     "health_overview",
     "institution_facts",
     "institution_ids_visible_to",
+    "list_lasting_memberships",
     "list_memberships",
     "list_probes",
     "list_pullable",

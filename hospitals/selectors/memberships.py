@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 
 from common.audit import InstitutionNames
 from hospitals.models import Membership
-from hospitals.permissions import RoleAt, memberships_in_force, roles_of
+from hospitals.permissions import RoleAt, memberships_in_force, roles_of, today
 
 
 def memberships_of(user: Any, *, on: dt.date | None = None) -> tuple[RoleAt, ...]:
@@ -23,6 +23,15 @@ def list_memberships(
     """Memberships in force on a day, of one institution or of all, with their people."""
     rows = memberships_in_force(on=on).select_related("user", "institution").order_by("pk")
     return rows if institution_id is None else rows.filter(institution_id=institution_id)
+
+
+def list_lasting_memberships(*, on: dt.date | None = None) -> QuerySet[Membership]:
+    """Memberships that hold on a day (today by default) or will hold after it, with their people."""
+    day = on or today()
+    lasting = Q(valid_until__isnull=True) | Q(valid_until__gt=day) & Q(
+        valid_until__gt=F("valid_from")
+    )
+    return Membership.objects.filter(lasting).select_related("user", "institution").order_by("pk")
 
 
 class WorkplaceDirectory:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import get_commands
+from django.core.management.base import BaseCommand
 from django.urls import Resolver404, get_resolver, resolve
 
 from common.dicomweb.errors import MalformedMultipart, OriginError
 from common.errors import DomainError
 from hospitals.management.commands.hospital import Command as HospitalCommand
+from hospitals.management.commands.member import Command as MemberCommand
 from sharing.models import Quarantined
 
 ROOT = Path(__file__).parents[2]
@@ -86,13 +88,16 @@ def test_every_command_that_a_page_names_exists() -> None:
     assert {pair for pair in named if pair[1] not in known} == set()
 
 
-def test_every_verb_of_hospital_is_explained() -> None:
-    parser = HospitalCommand().create_parser("manage.py", "hospital")
+@pytest.mark.parametrize(
+    ("name", "command"), [("hospital", HospitalCommand()), ("member", MemberCommand())]
+)
+def test_every_verb_of_a_command_is_explained(name: str, command: BaseCommand) -> None:
+    parser = command.create_parser("manage.py", name)
     groups = [each.choices for each in parser._actions if isinstance(each.choices, Mapping)]
     verbs = {verb for group in groups for verb in group}
 
-    assert {"add", "probe"} <= verbs
-    assert {verb for verb in verbs if f"manage.py hospital {verb}" not in OPERATORS} == set()
+    assert {"add", "list"} <= verbs
+    assert {verb for verb in verbs if f"manage.py {name} {verb}" not in OPERATORS} == set()
 
 
 def test_every_error_of_a_hospital_is_explained() -> None:

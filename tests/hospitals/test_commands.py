@@ -102,6 +102,60 @@ def test_a_mistake_is_a_sentence_and_leaves_nothing_behind(db, arguments, text):
     assert not Region.objects.exists()
 
 
+def test_an_institution_of_a_rebuilt_index_gets_its_endpoint_back(hospital, folder):
+    out, err = hospital_command("endpoint", "H1", "--folder", str(folder), "--concurrency", "2")
+
+    endpoint = Endpoint.objects.get(institution=hospital)
+    assert (endpoint.folder, endpoint.concurrency) == (str(folder), 2)
+    assert f"is asked at {folder}: authentication none, 2 at once" in out
+    assert "The probe reached it" in out
+    assert "H1 is onboarding and is not pulled. Then: manage.py hospital activate H1" in err
+    hospital.refresh_from_db()
+    assert hospital.state == "onboarding"
+
+
+def test_an_endpoint_is_set_whole_and_only_its_secret_stays(hospital, monkeypatch):
+    monkeypatch.setenv("PACS_TOKEN", "t0ken")
+    asked = ("endpoint", "H1", "--url", URL, "--no-probe", "--auth", "bearer")
+    hospital_command(*asked, "--secret-env", "PACS_TOKEN", "--quiet", "08:00-12:00")
+
+    out, _err = hospital_command(*asked, "--bandwidth", "20MB/s")
+
+    endpoint = Endpoint.objects.get()
+    assert services.origins.origin_config(endpoint).secret == {"token": "t0ken"}
+    assert (endpoint.quiet_from, endpoint.bandwidth_bytes_per_s) == (None, 20_000_000)
+    assert "at most 20 MB/s" in out
+    assert "t0ken" not in out
+    assert endpoint.probes.count() == 0
+
+
+def test_a_new_endpoint_that_nobody_answers_at_is_kept_with_a_warning(hospital, folder):
+    hospital_command("endpoint", "H1", "--folder", str(folder))
+    hospital_command("activate", "H1")
+
+    _out, err = hospital_command("endpoint", "H1", "--url", URL)
+
+    assert Endpoint.objects.get().base_url == URL
+    assert "The probe failed: Nothing answers" in err
+    assert "not pulled" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("H404", "--url", URL), "H404"),
+        (("H1",), "--url --folder"),
+        (("H1", "--url", "ftp://a"), "http"),
+        (("H1", "--url", URL, "--auth", "bearer"), "secret"),
+        (("H1", "--url", URL, "--folder", "/a"), "not allowed with"),
+    ],
+)
+def test_a_mistake_about_an_endpoint_is_a_sentence_and_sets_none(hospital, arguments, text):
+    with translation.override("en"), pytest.raises(CommandError, match=text):
+        hospital_command("endpoint", *arguments)
+    assert not Endpoint.objects.exists()
+
+
 def test_the_list_is_a_table_for_people_and_json_for_programs(hospital, endpoint):
     table, _err = hospital_command("list")
     text, _err = hospital_command("list", "--json")

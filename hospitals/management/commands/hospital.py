@@ -1,4 +1,4 @@
-"""``manage.py hospital add|list|probe|suspend|activate|leave``."""
+"""``manage.py hospital add|endpoint|list|probe|suspend|activate|leave``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from common.errors import DomainError
 from hospitals import selectors, services
-from hospitals.management import hospital_add, hospital_show
+from hospitals.management import hospital_add, hospital_endpoint, hospital_show
 
 ACTOR = "manage.py hospital"
 
@@ -24,6 +24,9 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         hospital_add.add_arguments(
             verbs.add_parser("add", help="add an institution with its endpoint, and probe it")
+        )
+        hospital_endpoint.add_arguments(
+            verbs.add_parser("endpoint", help="set or change where an institution is asked")
         )
         listing = verbs.add_parser("list", help="who is connected, and how well")
         listing.add_argument("--json", action="store_true", help="for programs")
@@ -47,6 +50,9 @@ class Command(BaseCommand):
 
     def _add(self, options: dict[str, Any]) -> None:
         hospital_add.run(options, actor=ACTOR, say=self._say, warn=self._warn)
+
+    def _endpoint(self, options: dict[str, Any]) -> None:
+        hospital_endpoint.run(options, actor=ACTOR, say=self._say, warn=self._warn)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = selectors.health_overview(actor=ACTOR)
