@@ -38,7 +38,7 @@ INSERT INTO sharing_study (institution_id, study_instance_uid, patient_id, issue
     name_grams, patient_birth_date, patient_sex, study_date, study_time, accession_number, dicom_study_id,
     study_description, referring_physician_name, modalities, series_count, instance_count, size_bytes,
     listed_instances, state, found_at, checked_at, archived_at)
-SELECT i.id, %(root)s || '.' || n, 'P' || (n * 7919 %% 400000), '', w.name, w.grams, '1970-01-01', 'M',
+SELECT i.id, %(root)s || '.' || n, 'P' || (n::bigint * 7919 %% 400000), '', w.name, w.grams, '1970-01-01', 'M',
     %(first)s::date + (n::bigint * 104729 %% %(days)s)::int, '101500', 'A' || n, n::text, '胸部平扫', '',
     ARRAY[(ARRAY['CT','MR','DX','CR','US'])[1 + n %% 5]], 2, 400, 200000000, 400, 'archived',
     now(), now(), now()
