@@ -79,8 +79,17 @@ _WORDS: dict[str, Words] = {
         _("There was no room or no permission to write while receiving."),
         _("The operator frees space in the data directory; then it goes on by itself."),
     ),
-    "store-unavailable": Words(
-        _("The object store does not answer."), _("The operator checks the object store; then it goes on by itself.")
+    "pack-not-writable": Words(
+        _("The series could not be written to the local disk."),
+        _("The operator frees space in the data directory; then it goes on by itself."),
+    ),
+    "archive-document-unreadable": Words(
+        _("A document of the archive is damaged, or was written by a newer version."),
+        _("Tell the operator: run the archive check for this study, then pull the study again."),
+    ),
+    "object-store-unavailable": Words(
+        _("The object store does not do its work."),
+        _("The operator checks the object store; then it goes on by itself."),
     ),
     "object-missing": Words(
         _("An object of the archive is not in the store."),
@@ -102,6 +111,10 @@ _WORDS: dict[str, Words] = {
     "endpoint-missing": Words(
         _("No endpoint has been set for this hospital."), _("Set its endpoint, then probe it.")
     ),
+    "undecipherable": Words(
+        _("Stored credentials or identities cannot be decrypted: their key is missing, or they were altered."),
+        _("The operator puts the former key back into FIELD_KEYS, or sets the endpoint's secret again."),
+    ),
     "folder-unusable": Words(
         _("The folder does not exist or cannot be read."),
         _("Check the path and its permissions on the server, then probe again."),
@@ -112,7 +125,7 @@ _WORDS: dict[str, Words] = {
     ),
     "not-pulled-yet": Words(
         _("The images are still at the hospital."),
-        _("They are being fetched; reload the page in a moment."),
+        _("Nothing is fetched on demand yet: ask your administrator to have the study pulled, or come back later."),
     ),
     "not-retryable": Words(
         _("Only work that failed can be tried again."), _("Reload the page: it may be under way already.")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from django.utils.translation import override
 
-from common.dicomweb import errors as origin_errors
-from common.errors import DomainError
+from common.errors import DomainError, Kind
 from common.ui import words
-from sharing import errors as sharing_errors
 from tools import messages
+
+PACKAGES = ("common", "hospitals", "sharing", "recognition", "billing")
 
 
 def test_every_text_is_translated_and_the_compiled_catalogue_is_current():
@@ -36,15 +39,43 @@ def test_a_missing_translation_is_found(tmp_path):
     assert any("stale" in fault for fault in wrong)
 
 
-def test_every_error_of_a_hospital_or_a_transfer_has_a_plain_sentence():
-    raised = {
-        each.code
-        for module in (origin_errors, sharing_errors)
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, DomainError) and each is not DomainError
+def errors_of_our_packages() -> set[type[DomainError]]:
+    """Every refusal that the packages declare; the walk imports them all."""
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if ".migrations" not in module.name:
+                importlib.import_module(module.name)
+    found, open_ends = set(), [DomainError]
+    while open_ends:
+        children = open_ends.pop().__subclasses__()
+        open_ends += children
+        found |= {each for each in children if each.__module__.partition(".")[0] in PACKAGES}
+    return found
+
+
+def test_every_refusal_that_a_person_may_meet_has_a_plain_sentence():
+    errors = errors_of_our_packages()
+    met = {
+        error.code
+        for error in errors
+        if error.kind in {Kind.UPSTREAM, Kind.UNAVAILABLE}
+        or error.__module__.startswith("sharing.")
     }
 
-    assert raised - words.known_codes() == set()
+    assert {"object-store-unavailable", "pack-not-writable", "origin-timeout", "lease-lost"} <= met
+    assert met - words.known_codes() == set()
+
+
+def test_every_sentence_belongs_to_a_code_that_is_in_use():
+    codes = {error.code for error in errors_of_our_packages()} | {"worker-lost"}
+
+    assert words.known_codes() - codes == set()
+
+
+def test_no_advice_promises_images_that_nobody_fetches():
+    with override("en"):
+        assert "ask your administrator" in str(words.words("not-pulled-yet").advice)
 
 
 def test_a_sentence_is_said_in_the_readers_language():

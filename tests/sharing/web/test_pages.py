@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from common.audit.models import AuditEntry
-from sharing.models import Quarantined, Transfer
+from sharing.models import DiscoveryWindow, Quarantined, Transfer
 from tests.support.pages import inline_parts, make_province, make_study
 
 pytestmark = pytest.mark.django_db
@@ -244,6 +247,23 @@ def test_a_failed_transfer_is_explained_and_tried_again(province):
 
     province.failed.refresh_from_db()
     assert province.failed.state == Transfer.State.WAITING
+
+
+def test_a_failed_search_says_its_days_or_that_it_was_about_everything(province):
+    for since, until in [(None, None), (dt.date(2026, 3, 1), dt.date(2026, 3, 31))]:
+        DiscoveryWindow.objects.create(
+            institution=province.study.institution,
+            since=since,
+            until=until,
+            state=DiscoveryWindow.State.FAILED,
+            not_before=timezone.now(),
+            error_code="origin-refused",
+        )
+
+    html = province.client("operator").get(reverse("sharing:operations")).content.decode()
+
+    days = re.findall(r'data-label="Study dates">([^<]*)<', html)
+    assert sorted(days) == ["2026-03-01 – 2026-03-31", "everything"]
 
 
 @pytest.mark.parametrize("role", ["auditor", "radiologist", "clinician"])
