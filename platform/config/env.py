@@ -1,6 +1,7 @@
 """The environment, read once into frozen dataclasses.
 
-Every variable may be given as ``NAME`` or, for secrets, as ``NAME_FILE`` (a path whose content is the value).
+Every variable may be given as ``NAME`` or as ``NAME_FILE`` (a path whose content is the value), as suits
+secrets; but ``IMAGING_DATA_DIR``, where further settings are looked for, only as ``NAME``.
 All missing and malformed variables are reported together, by name, before anything starts.
 """
 
@@ -131,6 +132,19 @@ def _secret(minimum: int) -> Callable[[str], str]:
     return parse
 
 
+def _keys(minimum: int) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        keys = _words(value)
+        if not keys:
+            raise ValueError("no key")
+        for number, key in enumerate(keys, start=1):
+            if len(key) < minimum:
+                raise ValueError(f"key {number} is shorter than {minimum} characters")
+        return keys
+
+    return parse
+
+
 def _networks(value: str) -> tuple[IPNetwork, ...]:
     return tuple(ipaddress.ip_network(word) for word in _words(value))
 
@@ -193,8 +207,8 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
         "secret_key": get("SECRET_KEY", _secret(32), expected="at least 32 random characters"),
         "field_keys": get(
             "FIELD_KEYS",
-            _words,
-            expected="comma-separated keys that encrypt identities, newest first",
+            _keys(32),
+            expected="keys of at least 32 random characters each, by comma, newest first",
         ),
         "lookup_key": get("LOOKUP_KEY", _secret(32), expected="at least 32 random characters"),
         "allowed_hosts": get(
@@ -239,15 +253,34 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             60,
             expected="seconds after which a silent worker is given up",
         ),
-        "web_threads": get("WEB_THREADS", _positive, 16, expected="a number of threads"),
+        "web_threads": _web_threads(reader),
     }
     if reader.faults:
         raise BadEnvironment(
             "The settings are not usable:\n  - "
             + "\n  - ".join(reader.faults)
-            + "\nSet them in the environment (each also as NAME_FILE), or run 'manage.py up' for embedded services."
+            + "\nSet them in the environment (each but IMAGING_DATA_DIR also as NAME_FILE), "
+            + "or run 'manage.py up' for embedded services."
         )
     return Environment(data_dir=data_dir, **values)  # type: ignore[arg-type]  # no faults: none is None
+
+
+def web_threads(environ: Mapping[str, str]) -> int:
+    """``WEB_THREADS`` alone, for ``up``, which starts before the other settings are there.
+
+    Raises:
+        BadEnvironment: it cannot be read, or is no positive number.
+    """
+    reader = _Reader(environ)
+    threads = _web_threads(reader)
+    if reader.faults or threads is None:
+        raise BadEnvironment("The settings are not usable:\n  - " + "\n  - ".join(reader.faults))
+    return threads
+
+
+def _web_threads(reader: _Reader) -> int | None:
+    get = reader.get
+    return get("WEB_THREADS", _positive, 16, expected="a number of threads")
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from config.env import BadEnvironment, read_env_file, read_environment
+from config.env import BadEnvironment, read_env_file, read_environment, web_threads
 
+NEW_KEY, OLD_KEY = "n" * 32, "o" * 43
 GOOD = {
     "SECRET_KEY": "s" * 40,
-    "FIELD_KEYS": "new-key,old-key",
+    "FIELD_KEYS": f"{NEW_KEY}, {OLD_KEY}",
     "LOOKUP_KEY": "l" * 40,
     "DATABASE_URL": "postgres://app:p%40ss@db.example:6000/imaging",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
@@ -21,7 +22,7 @@ GOOD = {
 def test_a_complete_environment_is_read_into_types(tmp_path: Path) -> None:
     environment = read_environment(GOOD, root=tmp_path)
 
-    assert environment.field_keys == ("new-key", "old-key")
+    assert environment.field_keys == (NEW_KEY, OLD_KEY)
     assert environment.database.password == "p@ss"
     assert (environment.database.host, environment.database.port) == ("db.example", 6000)
     assert environment.data_dir == tmp_path / "var"
@@ -54,6 +55,42 @@ def test_a_refused_secret_is_not_repeated_in_the_message(tmp_path: Path) -> None
 
     assert "SECRET_KEY" in str(caught.value)
     assert "tooshort" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        pytest.param(f"{NEW_KEY},secret-old-key", "key 2 is shorter than 32 characters", id="one"),
+        pytest.param("secret-old-key", "key 1 is shorter than 32 characters", id="only"),
+        pytest.param(" , ", "no key", id="none"),
+        pytest.param("", "missing", id="empty"),
+    ],
+)
+def test_each_key_that_encrypts_is_long_and_a_short_one_is_not_repeated(
+    tmp_path: Path, keys: str, said: str
+) -> None:
+    with pytest.raises(BadEnvironment, match=f"- FIELD_KEYS: {said}") as caught:
+        read_environment({**GOOD, "FIELD_KEYS": keys}, root=tmp_path)
+
+    assert "at least 32 random characters each" in str(caught.value)
+    assert "secret-old-key" not in str(caught.value)
+
+
+def test_the_threads_of_the_web_server_may_come_from_a_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "threads"
+    file.write_text("24\n", encoding="utf-8")
+    named = {"WEB_THREADS_FILE": str(file)}
+
+    assert (
+        web_threads(named) == read_environment({**GOOD, **named}, root=tmp_path).web_threads == 24
+    )
+    assert web_threads({}) == 16
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-4"])
+def test_no_number_of_threads_is_a_sentence(value: str) -> None:
+    with pytest.raises(BadEnvironment, match=r"- WEB_THREADS: .*expected a number of threads"):
+        web_threads({"WEB_THREADS": value})
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:

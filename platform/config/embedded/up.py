@@ -21,6 +21,7 @@ from config.embedded.ports import first_free, is_free
 from config.embedded.processes import MARK, identify
 from config.embedded.settings_file import Services, child_environment, given, plan_services
 from config.embedded.supervisor import Stopped, Supervisor, clear_leftovers
+from config.env import web_threads
 from config.queues import WORKERS
 
 FIRST_PORT = 8000
@@ -47,6 +48,7 @@ def up(options: Options, environ: Mapping[str, str]) -> int:
     _tell_about_leftovers(clear_leftovers(directory))
     version.refuse_newer(directory, children.ROOT)
     port = choose_port(options.port)
+    threads = web_threads(environ)
 
     record = Record(mark=secrets.token_hex(16), supervisor=identify(os.getpid()))
     directory.write_record(record)
@@ -55,7 +57,7 @@ def up(options: Options, environ: Mapping[str, str]) -> int:
     supervisor = Supervisor(directory, record, environment)
     _listen_to_signals(supervisor)
     try:
-        _start(options, supervisor, environ, port=port)
+        _start(options, supervisor, environ, port=port, threads=threads)
         record.address = f"http://127.0.0.1:{port}/"
         record.phase = "ready"
         directory.write_record(record)
@@ -76,7 +78,12 @@ def up(options: Options, environ: Mapping[str, str]) -> int:
 
 
 def _start(
-    options: Options, supervisor: Supervisor, environ: Mapping[str, str], *, port: int
+    options: Options,
+    supervisor: Supervisor,
+    environ: Mapping[str, str],
+    *,
+    port: int,
+    threads: int,
 ) -> None:
     directory = supervisor.directory
     services = plan_services(directory, environ, demo=options.demo)
@@ -89,7 +96,6 @@ def _start(
     (directory.run / "metrics").mkdir()
     if options.demo:
         _start_demo(supervisor, services)
-    threads = int(environ.get("WEB_THREADS") or 16)
     supervisor.start(children.web(port=port, threads=threads))
     for name, (queues, processes) in WORKERS.items():
         supervisor.start(children.worker(name, queues=queues, processes=processes))
