@@ -295,6 +295,7 @@ def test_what_is_not_there_or_not_valid_is_answered_in_text(
         ("/frames/0", 400),
         ("/frames/x", 400),
         ("/frames/1,", 400),
+        ("/frames/1,01", 400),
         ("/frames/2", 404),
         ("/bulkdata/00100010", 404),
         ("/rendered?window=1", 400),
