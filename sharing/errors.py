@@ -88,3 +88,11 @@ class AlreadySettled(DomainError):
 
     code = "already-settled"
     kind = Kind.CONFLICT
+
+
+class RenderingBusy(DomainError):
+    """Other large pictures are being rendered: ask again in some seconds."""
+
+    code = "rendering-busy"
+    kind = Kind.UNAVAILABLE
+    retry_after_s = 5

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,18 +16,28 @@ from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
 
 from common.dicomweb.media_types import Representation
-from common.dicomweb.render import MAX_SIDE, Picture, Voi, Window, render
+from common.dicomweb.render import (
+    LARGE_SAMPLES,
+    MAX_SIDE,
+    Picture,
+    Voi,
+    Window,
+    render,
+    require_renderable,
+)
 from common.dicomweb.server import BadRequest, NotAcceptable, not_modified
 from sharing.dicomweb import trail
 from sharing.dicomweb.bulk import read_value
 from sharing.dicomweb.documents import Held, OpenPacks, held_series
 from sharing.dicomweb.frames import (
+    frame_size,
     parse_frame_list,
     read_one,
     require_frames,
     transfer_syntax_of_frames,
 )
 from sharing.dicomweb.wado import RetrieveView
+from sharing.errors import RenderingBusy
 
 if TYPE_CHECKING:
     from common.archive.documents import InstanceEntry
@@ -38,6 +51,10 @@ _OFFERS = (
 _KEPT_S = 300
 _KEPT_MOST_BYTES = 512 * 1024
 _THUMBNAIL = (128, 128)
+# A large frame takes some 8 bytes a sample while it is rendered: a few at a time, however many threads.
+LARGE_AT_ONCE = 2
+PATIENCE_S = 15.0
+_places_for_large = threading.BoundedSemaphore(LARGE_AT_ONCE)
 _MOST_WINDOW, _LEAST_WIDTH = 1e9, 1e-6  # no stored value lies outside
 _FUNCTIONS: dict[str, Voi] = {
     "": "linear",
@@ -102,26 +119,44 @@ def draw(held: Held, entry: InstanceEntry, number: int, picture: Picture) -> byt
     """The picture of one frame.
 
     Raises:
-        NotAcceptable: its pixels cannot be decoded here.
+        NotAcceptable: its pixels cannot be decoded here, or are too many.
+        RenderingBusy: it is large, and other large ones are being rendered.
     """
+    attributes = orjson.loads(held.metadata(entry.sop_instance_uid))
+    samples = require_renderable(attributes, frame_size(entry.frames, number))
     packs = OpenPacks()
+    with _place_for(samples):
+        try:
+            pack = packs.pack(held.index.pack_key)
+
+            def bulk(uri: str) -> bytes:
+                path = uri.rpartition("/bulkdata/")[2]
+                known = path in entry.bulk
+                return b"".join(read_value(pack, held, entry, path)[0]) if known else b""
+
+            return render(
+                attributes,
+                read_one(packs, held, entry, number),
+                picture,
+                transfer_syntax_uid=transfer_syntax_of_frames(entry),
+                number=number,
+                bulk=bulk,
+            )
+        finally:
+            packs.close()
+
+
+@contextmanager
+def _place_for(samples: int) -> Iterator[None]:
+    if samples < LARGE_SAMPLES:
+        yield
+        return
+    if not _places_for_large.acquire(timeout=PATIENCE_S):
+        raise RenderingBusy
     try:
-        pack = packs.pack(held.index.pack_key)
-
-        def bulk(uri: str) -> bytes:
-            path = uri.rpartition("/bulkdata/")[2]
-            return b"".join(read_value(pack, held, entry, path)[0]) if path in entry.bulk else b""
-
-        return render(
-            orjson.loads(held.metadata(entry.sop_instance_uid)),
-            read_one(packs, held, entry, number),
-            picture,
-            transfer_syntax_uid=transfer_syntax_of_frames(entry),
-            number=number,
-            bulk=bulk,
-        )
+        yield
     finally:
-        packs.close()
+        _places_for_large.release()
 
 
 def read_window(text: str) -> Window | None:

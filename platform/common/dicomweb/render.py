@@ -28,6 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 Voi = Literal["linear", "linear-exact", "sigmoid"]
 
 MAX_SAMPLES = 64 * 2**20  # of one frame: some 8,000 by 8,000
+LARGE_SAMPLES = 16 * 2**20  # from here on a frame takes hundreds of megabytes to render
 MAX_SIDE = 4_096
 _DICOM_VOI: dict[str, Voi] = {
     "LINEAR": "linear",
@@ -75,6 +76,19 @@ def render(
     pixels = _decode(source, frame, transfer_syntax_uid)
     image = Image.fromarray(_to_8_bit(source, pixels, picture.window))
     return _encode(_fitted(image, picture.viewport), picture)
+
+
+def require_renderable(attributes: Attributes, frame_bytes: int) -> int:
+    """Samples of one frame, by its attributes; asked before the frame is read.
+
+    Raises:
+        NotAcceptable: there is no picture, or it is too large, or ``frame_bytes`` is.
+    """
+    samples = _samples(_Source(attributes, 1, None))
+    # Lossless compression of noise grows a little; what is twice its pixels holds something else.
+    if frame_bytes > 16 * samples + 2**20:
+        raise NotAcceptable("The frame is too large for its number of pixels.")
+    return samples
 
 
 class _Source:
@@ -137,17 +151,26 @@ def _functional_groups(attributes: Attributes, number: int) -> list[Attributes]:
     return found
 
 
-def _decode(source: _Source, frame: bytes, transfer_syntax_uid: str) -> Array:
+def _samples(source: _Source) -> int:
+    """Rows, columns and samples of a pixel, multiplied; refused where nobody can render so many."""
     rows, columns = source.whole("00280010"), source.whole("00280011")
     samples = source.whole("00280002", 1)
     if rows < 1 or columns < 1 or samples not in {1, 3, 4}:
         raise NotAcceptable("This instance has no picture that can be shown.")
     if rows * columns * samples > MAX_SAMPLES:
         raise NotAcceptable(f"A frame of {columns} by {rows} is too large to be rendered here.")
+    return rows * columns * samples
+
+
+def _decode(source: _Source, frame: bytes, transfer_syntax_uid: str) -> Array:
+    declared = _samples(source)
+    rows, columns = source.whole("00280010"), source.whole("00280011")
+    samples = source.whole("00280002", 1)
     uid = UID(transfer_syntax_uid)
     native = uid == ExplicitVRLittleEndian  # the only one that frames of native pixels come in
-    if not native and pixels_said(frame) * samples > MAX_SAMPLES:
-        # Decoders make room for what the stream says, whatever the header says.
+    if not native and pixels_said(frame) * samples > max(declared, LARGE_SAMPLES):
+        # Decoders make room for what the stream says, whatever the header says; and who renders
+        # large frames a few at a time knows the header only.
         raise NotAcceptable("The compressed frame says it is larger than is rendered here.")
     options: dict[str, Any] = {
         "rows": rows,

@@ -127,6 +127,9 @@ _WORDS: dict[str, Words] = {
         _("The images are still at the hospital."),
         _("Nothing is fetched on demand yet: ask your administrator to have the study pulled, or come back later."),
     ),
+    "rendering-busy": Words(
+        _("Other large pictures are being made at this moment."), _("Reload the page in some seconds.")
+    ),
     "not-retryable": Words(
         _("Only work that failed can be tried again."), _("Reload the page: it may be under way already.")
     ),
