@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from common import audit
 from common.audit.services import Actor
-from common.errors import DomainError
+from common.errors import DomainError, Kind
 from hospitals import selectors as hospitals
 from hospitals.domain.policy import PullPolicy
 from sharing.domain.planning import Waiting, choose, retry_delay_s
@@ -269,7 +269,9 @@ def put_back(
 ) -> datetime | None:
     """The try failed: wait with growing, jittered delay, or give up. Returns when it is tried again."""
     attempts = Transfer.objects.filter(pk=held.transfer_id).values_list("attempts", flat=True).get()
-    again = retryable and attempts < MAX_ATTEMPTS
+    # Our own store or disk being away is not the series' fault: it is tried for as long as that lasts.
+    ours = error.kind is Kind.UNAVAILABLE
+    again = retryable and (ours or attempts < MAX_ATTEMPTS)
     delay = retry_delay_s(attempts=attempts, jitter=random.random())  # noqa: S311 - spread, not secrecy
     asked = getattr(error, "retry_after_s", None)
     if isinstance(asked, (int, float)):

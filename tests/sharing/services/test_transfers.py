@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from common.storage import StoreUnavailable
 from hospitals import services as hospital_services
 from hospitals.models import Endpoint
 from sharing.errors import LeaseLost, NotRetryable, SeriesIncomplete
@@ -284,6 +285,18 @@ def test_the_delay_grows_with_each_try_until_it_gives_up(h1, make_series):
     transfer = Transfer.objects.get()
     assert (transfer.state, transfer.error_text) == ("failed", "2 missing")
     assert transfer.finished_at is not None
+
+
+def test_our_own_store_being_away_gives_no_series_up(h1, make_series):
+    held = claimed(h1, make_series(h1))
+    for _ in range(transfers.MAX_ATTEMPTS + 2):
+        then = transfers.put_back(held, error=StoreUnavailable("away"), retryable=True)
+        assert then is not None
+        held = transfers.claim(transfer_id=held.transfer_id, worker="a")
+
+    assert (
+        then - timezone.now()
+    ).total_seconds() > 60  # and the hospital is not asked all the time
 
 
 def test_what_cannot_be_mended_by_waiting_is_not_tried_again(h1, make_series):
