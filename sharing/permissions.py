@@ -43,8 +43,11 @@ class Role(StrEnum):
 SEE_OWN = frozenset({Role.INSTITUTION_ADMIN, Role.RADIOLOGIST, Role.CLINICIAN, Role.INTEGRATOR})
 SEE_CONSORTIUM = frozenset({Role.RADIOLOGIST, Role.CLINICIAN, Role.INTEGRATOR})
 SEE_OPERATION = frozenset({Role.COMMISSION, Role.OPERATOR})
-# An institution that left the province neither shares nor is shared with; its people still see its own.
+# An institution that left the province neither shares nor is shared with. Of a suspended one (policy I5: a breach
+# of what was agreed) nothing is taken from its partners' patients: what it holds stays visible to them, but its own
+# people see no partner's. Either way they still see their own.
 LEFT = "left"
+SEES_NO_PARTNER = frozenset({LEFT, "suspended"})
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,10 @@ def _look(actor: User) -> Sight:
     partners = frozenset(
         partner
         for role, _, home, partner, state in rows
-        if role in SEE_CONSORTIUM and partner is not None and LEFT not in {home, state}
+        if role in SEE_CONSORTIUM
+        and partner is not None
+        and home not in SEES_NO_PARTNER
+        and state != LEFT
     )
     return Sight(
         own=own,

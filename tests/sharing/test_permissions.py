@@ -108,6 +108,39 @@ def test_an_institution_that_left_shares_no_longer(places: dict[str, Any]) -> No
     assert sight_of(user).institution_ids == {places["own"].pk}
 
 
+@pytest.mark.parametrize(
+    ("own_state", "partner_state", "at_own", "at_partner"),
+    [
+        pytest.param("active", "active", OWN, SHARED, id="both active"),
+        pytest.param("onboarding", "active", OWN, SHARED, id="still onboarding"),
+        pytest.param("suspended", "active", OWN, None, id="own suspended (policy I5)"),
+        pytest.param("active", "suspended", OWN, SHARED, id="partner suspended (policy I5)"),
+        pytest.param("suspended", "suspended", OWN, None, id="both suspended"),
+        pytest.param("left", "active", OWN, None, id="own left"),
+        pytest.param("active", "left", OWN, None, id="partner left"),
+        pytest.param("suspended", "left", OWN, None, id="own suspended, partner left"),
+    ],
+)
+@pytest.mark.parametrize("role", ["radiologist", "clinician", "integrator"])
+def test_the_states_of_both_sides_decide_what_is_shared(
+    places: dict[str, Any],
+    role: str,
+    own_state: str,
+    partner_state: str,
+    at_own: Basis | None,
+    at_partner: Basis | None,
+) -> None:
+    user = archive.make_user("somebody", role, places["own"])
+    for code, state in (("own", own_state), ("partner", partner_state)):
+        places[code].state = state
+        places[code].state_reason = "why" if state in {"suspended", "left"} else ""
+        places[code].save()
+
+    bases = {code: sight_of(user).basis_at(place.pk) for code, place in places.items()}
+
+    assert bases == {"own": at_own, "partner": at_partner, "other": None}
+
+
 def test_a_withdrawn_right_works_within_five_seconds(
     places: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
