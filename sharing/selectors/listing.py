@@ -99,6 +99,11 @@ def search_studies(*, actor: User, search: StudySearch) -> StudyPage:
     )
 
 
+def count_studies(*, actor: User, search: StudySearch, limit: int) -> int:
+    """How many rows the answer has, counted up to ``limit``."""
+    return _matching(actor=actor, search=search).order_by()[:limit].count()
+
+
 def export_studies(*, actor: User, search: StudySearch, limit: int) -> Iterator[StudyRow]:
     """Every row of the answer up to ``limit``, read in portions."""
     found = _matching(actor=actor, search=search).select_related("institution")

@@ -72,9 +72,18 @@ def export(request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(
             _first_error(form), status=400, content_type="text/plain; charset=utf-8"
         )
-    actor = actor_of(request)
-    audit.record(actor, "study.export", object_type="study-list", detail={"limit": EXPORT_LIMIT})
-    rows = listing.export_studies(actor=actor, search=form.search(), limit=EXPORT_LIMIT)
+    actor, search = actor_of(request), form.search()
+    count = listing.count_studies(actor=actor, search=search, limit=EXPORT_LIMIT)
+    # How much was taken away and of whom, not what was asked for: that is patient data.
+    audit.record(
+        actor,
+        "study.export",
+        object_type="study-list",
+        object_id=search.institution_code,
+        purpose="patient" if search.about_a_patient else "list",
+        detail={"rows": count, "limit": EXPORT_LIMIT},
+    )
+    rows = listing.export_studies(actor=actor, search=search, limit=EXPORT_LIMIT)
     response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
     day = timezone.localdate().isoformat()
     response.headers["Content-Disposition"] = f'attachment; filename="studies-{day}.csv"'

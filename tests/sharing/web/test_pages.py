@@ -219,7 +219,9 @@ def test_the_export_is_a_table_without_formulas_and_leaves_a_trace(province):
     lines = b"".join(response.streaming_content).decode("utf-8-sig").splitlines()
     assert len(lines) == 4
     assert not any(line.startswith("=") for line in lines)
-    assert AuditEntry.objects.filter(action="study.export").count() == 1
+    entry = AuditEntry.objects.get(action="study.export")
+    assert entry.detail == {"rows": 3, "limit": 10_000}
+    assert (entry.purpose, entry.basis) == ("list", "")
 
 
 def test_an_auditor_and_a_system_may_not_export(province):
