@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -337,7 +339,9 @@ def _parts(
 @contextmanager
 def _spool(held: Claim) -> Iterator[Path]:
     root = settings.DATA_DIR / "spool"
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if stat.S_IMODE(root.stat().st_mode) != 0o700 and root.stat().st_uid == os.getuid():
+        root.chmod(0o700)  # an older release made it for all to read
     folder = Path(mkdtemp(prefix=f"{held.transfer_id}-{held.generation}-", dir=root))
     try:
         yield folder
