@@ -170,7 +170,11 @@ def summarise(run: PullRun) -> RunSummary:
         for transfer in touched.exclude(state=Transfer.State.DONE).select_related("series")
     ]
     failures += [
-        (f"{window.since or ''}..{window.until or ''}", window.error_code, window.error_text)
+        (
+            f"{window.since}..{window.until}" if window.since else "everything",
+            window.error_code,
+            window.error_text,
+        )
         for window in DiscoveryWindow.objects.filter(pk__in=run.windows).exclude(error_code="")
         if window.state != DiscoveryWindow.State.DONE
     ]

@@ -95,8 +95,15 @@ def _turn_away(request: HttpRequest) -> HttpResponse:
 
 def _password_first(request: HttpRequest) -> HttpResponse | None:
     match = request.resolver_match
-    if not getattr(request.user, "must_change_password", False) or not is_page(request):
+    if not getattr(request.user, "must_change_password", False):
         return None
     if match is not None and match.view_name in {"accounts:password", "accounts:logout"}:
         return None
-    return redirect("accounts:password")
+    if is_page(request):
+        return redirect("accounts:password")
+    return error_response(
+        request,
+        403,
+        code="password-to-be-changed",
+        detail=_("Log in on the pages and choose a password of your own first."),
+    )

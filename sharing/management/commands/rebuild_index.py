@@ -29,7 +29,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{done.institutions} institutions, {done.studies} studies, {done.series} series: "
             f"{done.revisions} revisions, {done.certificates} certificates and {done.quarantined} quarantine "
-            "cases written."
+            "cases written. Institutions that were made anew have no endpoint: manage.py hospital endpoint CODE."
         )
         if done.unusable:
             raise CommandError(f"{len(done.unusable)} objects could not be used.")

@@ -170,5 +170,13 @@ def test_a_password_to_be_changed_comes_first(client, user, monkeypatch):
     assert client.get("/page/").json() == {"user": "his"}
 
 
+@pytest.mark.parametrize("address", ["/api/v1/rest", "/api/v1/plain", "/dicom-web/studies"])
+def test_a_one_time_password_opens_no_interface_either(client, user, address):
+    User.objects.update(must_change_password=True)
+    client.force_login(user)
+
+    assert client.get(address).status_code == 403
+
+
 def test_strangers_are_nobody_in_public_views(client):
     assert isinstance(client.get("/open/").wsgi_request.user, AnonymousUser)
