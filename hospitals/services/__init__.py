@@ -15,9 +15,11 @@ from hospitals.services.memberships import end_membership, grant_membership
 from hospitals.services.origins import open_origin
 from hospitals.services.probing import probe
 from hospitals.services.regions import add_consortium, add_region
+from hospitals.services.rotation import Rotation, rotate_secrets
 
 __all__ = [
     "EndpointSettings",
+    "Rotation",
     "activate",
     "add_consortium",
     "add_institution",
@@ -32,6 +34,7 @@ __all__ = [
     "record_origin_failure",
     "record_origin_success",
     "restore_institution",
+    "rotate_secrets",
     "set_endpoint",
     "suspend",
     "update_institution",
