@@ -21,6 +21,7 @@ PACKAGES = {
     "orthanc": ("orthanc", "orthanc-dicomweb"),
     "chromium": ("chromium",),
     "font": ("fonts-noto-cjk",),
+    "unzip": ("unzip",),
 }
 
 
@@ -106,10 +107,16 @@ def find_font() -> Found:
     return Found(None, "no Chinese font (apt install fonts-noto-cjk)")
 
 
+def find_unzip() -> Found:
+    program = shutil.which("unzip")
+    return Found(Path(program)) if program else Found(None, "no unzip (apt install unzip)")
+
+
 FINDERS: dict[str, Callable[[], Found]] = {
     "orthanc": find_orthanc,
     "chromium": find_chromium,
     "font": find_font,
+    "unzip": find_unzip,
 }
 
 
