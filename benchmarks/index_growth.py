@@ -55,7 +55,7 @@ FROM sharing_study s CROSS JOIN generate_series(1, 2) k WHERE s.id > %(after)s
 """
 FILL_REVISIONS = """
 WITH made AS (
-    INSERT INTO sharing_seriesrevision (series_id, number, prefix, instance_count, size_bytes, pack_sha256,
+    INSERT INTO sharing_seriesrevision (series_id, number, prefix, instance_count, size_bytes, pack_digest,
         stored_at, verified_at)
     SELECT id, 1, 'archive/H/' || series_instance_uid || '/000001', 200, 100000000, repeat('a', 64), now(), now()
     FROM sharing_series WHERE id > %(after)s RETURNING id, series_id)

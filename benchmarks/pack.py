@@ -60,7 +60,7 @@ def index_of(pack: SealedPack, key: str) -> SeriesIndex:
         )
         for entry in pack.entries
     )  # fmt: skip
-    return SeriesIndex("B", "1.2", "1.3", 1, key, pack.size, pack.sha256, "", instances)
+    return SeriesIndex("B", "1.2", "1.3", 1, key, pack.size, pack.digest, "", instances)
 
 
 def hash_file(path: Path) -> None:

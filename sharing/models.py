@@ -129,7 +129,8 @@ class SeriesRevision(models.Model):
     prefix = models.CharField(max_length=300, unique=True)
     instance_count = models.PositiveIntegerField()
     size_bytes = models.PositiveBigIntegerField()  # of the pack
-    pack_sha256 = models.CharField(max_length=64)
+    # common.archive.digest; of a pack whose index has version 1 the SHA-256 of the file
+    pack_digest = models.CharField(max_length=64)
     stored_at = models.DateTimeField()
     verified_at = models.DateTimeField(null=True)
 

@@ -139,7 +139,7 @@ def _series_entry(series: Series) -> dict[str, Any]:
         "series_instance_uid": series.series_instance_uid,
         "revision": revision.number,
         "prefix": revision.prefix,
-        "pack_sha256": revision.pack_sha256,
+        "pack_digest": revision.pack_digest,
         "instances": series.instance_count,
         "bytes": series.size_bytes,
         "listed": series.listed_instances,

@@ -89,7 +89,7 @@ def seal(
         study_instance_uid=held.study_instance_uid,
         series_instance_uid=held.series_instance_uid,
         number=number,
-        pack_sha256=pack.sha256,
+        pack_digest=pack.digest,
     )
     index = SeriesIndex(
         institution_code=institution_code,
@@ -98,7 +98,7 @@ def seal(
         number=number,
         pack_key=keys.pack_key(prefix),
         pack_size=pack.size,
-        pack_sha256=pack.sha256,
+        pack_digest=pack.digest,
         character_set=character_set,
         stored_at=timezone.now().isoformat(),
         listed_instances=listing.expected,
@@ -140,7 +140,7 @@ def write_rows(*, series: Series, sealed: Sealed, listing: Listing) -> SeriesRev
         prefix=sealed.prefix,
         instance_count=len(index.instances),
         size_bytes=sealed.size_bytes,
-        pack_sha256=index.pack_sha256,
+        pack_digest=index.pack_digest,
         stored_at=datetime.fromisoformat(index.stored_at),
     )
     for name, value in asdict(series_facts(sealed.first)).items():

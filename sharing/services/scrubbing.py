@@ -46,7 +46,7 @@ def _scrub_revision(study: Study, revision: SeriesRevision) -> ScrubResult:
     try:
         index = SeriesIndex.from_bytes(store.get_bytes(keys.index_key(revision.prefix)))
         faults += [str(fault) for fault in verify_pack(store, index)]
-        if index.pack_sha256 != revision.pack_sha256:
+        if index.pack_digest != revision.pack_digest:
             faults.append("the index document and the database name different pack digests")
         lines = documents.metadata_lines(store.get_bytes(keys.metadata_key(revision.prefix)))
         described = [orjson.loads(line).get("00080018", {}).get("Value", [""])[0] for line in lines]

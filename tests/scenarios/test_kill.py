@@ -158,7 +158,7 @@ def end_state(place: Installation) -> EndState:
     )
     series = place.rows(
         "SELECT s.series_instance_uid, s.state, s.instance_count, s.size_bytes, s.listed_instances,"
-        " s.compared_by, r.number, r.pack_sha256, r.verified_at IS NOT NULL, r.prefix"
+        " s.compared_by, r.number, r.pack_digest, r.verified_at IS NOT NULL, r.prefix"
         " FROM sharing_series s LEFT JOIN sharing_seriesrevision r ON r.id = s.current_id ORDER BY 1"
     )
     return EndState(

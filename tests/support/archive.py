@@ -125,7 +125,7 @@ def _archive_series(
         study_instance_uid=first.study_instance_uid,
         series_instance_uid=first.series_instance_uid,
         number=1,
-        pack_sha256=pack.sha256,
+        pack_digest=pack.digest,
     )
     index = SeriesIndex(
         institution_code=institution.code,
@@ -134,7 +134,7 @@ def _archive_series(
         number=1,
         pack_key=keys.pack_key(prefix),
         pack_size=pack.size,
-        pack_sha256=pack.sha256,
+        pack_digest=pack.digest,
         character_set="",
         stored_at=timezone.now().isoformat(),
         instances=tuple(entries),

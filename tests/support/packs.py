@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from common.archive.documents import InstanceEntry, SeriesIndex
-from common.archive.pack import PackWriter, SealedPack
+from common.archive.pack import PackEntry, PackWriter, SealedPack
 from common.dicom.frames import Frames
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -52,11 +53,24 @@ def index_of(pack: SealedPack, key: str = "packs/a.zip", **changes: object) -> S
         "number": 1,
         "pack_key": key,
         "pack_size": pack.size,
-        "pack_sha256": pack.sha256,
+        "pack_digest": pack.digest,
         "character_set": "GB18030",
         "instances": instances,
     }
     return SeriesIndex(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def digest_of(data: bytes, entries: Sequence[PackEntry]) -> str:
+    """The digest of a pack, from its bytes alone and by other means than the writer's."""
+    bounds = sorted(
+        {0, len(data), *(e.offset for e in entries), *(e.offset + e.size for e in entries)}
+    )
+    stretches = list(pairwise(bounds)) + [(e.offset, e.offset) for e in entries if not e.size]
+    table = hashlib.sha256()
+    for start, end in sorted(stretches):
+        table.update(start.to_bytes(8, "big") + (end - start).to_bytes(8, "big"))
+        table.update(hashlib.sha256(data[start:end]).digest())
+    return table.hexdigest()
 
 
 def sha256(content: bytes) -> str:

@@ -149,7 +149,7 @@ def _prove(study: Study, series: Series) -> None:
         prefix=f"archive/{study.institution.code}/{study.study_instance_uid}/000001-ab",
         instance_count=3,
         size_bytes=1_500_000,
-        pack_sha256="ab" * 32,
+        pack_digest="ab" * 32,
         stored_at=now,
         verified_at=now,
     )
@@ -157,7 +157,7 @@ def _prove(study: Study, series: Series) -> None:
     entry = {
         "series_instance_uid": series.series_instance_uid,
         "revision": 1,
-        "pack_sha256": "ab" * 32,
+        "pack_digest": "ab" * 32,
     }
     entry |= {"instances": 3, "bytes": 1_500_000, "listed": 3, "compared_by": "uids"}
     Certificate.objects.create(

@@ -16,7 +16,8 @@ from common.dicom.frames import Frames
 
 from .errors import DocumentUnreadable
 
-VERSION = 1
+VERSION = 2
+WHOLE_SHA256 = 1  # the version whose pack digest is the SHA-256 of the file
 _GZIP = 31  # zlib's number for a gzip frame; it writes no time
 _LEVEL = 6
 
@@ -46,25 +47,26 @@ class SeriesIndex:
     number: int
     pack_key: str
     pack_size: int
-    pack_sha256: str
+    pack_digest: str  # common.archive.digest; of version 1 the SHA-256 of the file
     character_set: str
     instances: tuple[InstanceEntry, ...]
     # When it was stored and what the hospital listed then, so that the database can be rebuilt from here.
     stored_at: str = ""
     listed_instances: int | None = None
     compared_by: str = ""
+    version: int = VERSION
 
     def to_bytes(self) -> bytes:
         """The document, with one line per instance."""
         head = {
-            "version": VERSION,
+            "version": self.version,
             "institution_code": self.institution_code,
             "study_instance_uid": self.study_instance_uid,
             "series_instance_uid": self.series_instance_uid,
             "number": self.number,
             "pack_key": self.pack_key,
             "pack_size": self.pack_size,
-            "pack_sha256": self.pack_sha256,
+            _digest_name(self.version): self.pack_digest,
             "character_set": self.character_set,
             "stored_at": self.stored_at,
             "listed_instances": self.listed_instances,
@@ -82,10 +84,10 @@ class SeriesIndex:
             DocumentUnreadable: damaged, or of an unknown version.
         """
         document = _parsed(data, "index")
-        if not isinstance(document, dict) or document.get("version") != VERSION:
-            version = document.get("version") if isinstance(document, dict) else None
+        version = document.get("version") if isinstance(document, dict) else None
+        if version not in (WHOLE_SHA256, VERSION):
             raise DocumentUnreadable(
-                f"The index has version {version!r}; this program reads version {VERSION}.",
+                f"The index has version {version!r}; this program reads up to version {VERSION}.",
                 version=version,
             )
         try:
@@ -96,17 +98,22 @@ class SeriesIndex:
                 number=document["number"],
                 pack_key=document["pack_key"],
                 pack_size=document["pack_size"],
-                pack_sha256=document["pack_sha256"],
+                pack_digest=document[_digest_name(version)],
                 character_set=document["character_set"],
                 stored_at=document.get("stored_at", ""),
                 listed_instances=document.get("listed_instances"),
                 compared_by=document.get("compared_by", ""),
+                version=version,
                 instances=tuple(_instance_from_json(item) for item in document["instances"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DocumentUnreadable(
                 "The index lacks a field or has one of another kind."
             ) from error
+
+
+def _digest_name(version: int) -> str:
+    return "pack_sha256" if version == WHOLE_SHA256 else "pack_digest"
 
 
 def metadata_bytes(attributes: Iterable[Mapping[str, Any] | bytes]) -> bytes:

@@ -60,12 +60,12 @@ def revision_prefix(
     study_instance_uid: str,
     series_instance_uid: str,
     number: int,
-    pack_sha256: str,
+    pack_digest: str,
 ) -> str:
     """What the keys of one series revision start with; other bytes never get the same."""
     return (
         f"archive/{institution_code}/{study_instance_uid}/{series_instance_uid}"
-        f"/{number:06d}-{pack_sha256[:16]}"
+        f"/{number:06d}-{pack_digest[:16]}"
     )
 
 

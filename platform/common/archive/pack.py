@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from .digest import PackDigest
 from .errors import DuplicateEntry, PackBusy, PackNotWritable
 from .zip_format import (
     HEADER_BYTES,
@@ -40,11 +41,11 @@ class PackEntry:
 
 @dataclass(frozen=True)
 class SealedPack:
-    """A finished pack on the local disk."""
+    """A finished pack on the local disk; ``digest`` is that of ``PackDigest``."""
 
     path: Path
     size: int
-    sha256: str
+    digest: str
     entries: tuple[PackEntry, ...]
 
 
@@ -74,7 +75,7 @@ class PackWriter:
         self._entries: dict[str, PackEntry] = {}
         self._current: _Current | None = None
         self._reader: BinaryIO | None = None
-        self._digest = hashlib.sha256()
+        self._digest = PackDigest()
         self._end = 0
         self._descriptor = -1
         try:
@@ -160,10 +161,10 @@ class PackWriter:
         if name in self._entries:
             raise DuplicateEntry(f"The pack has an entry {name} already.", name=name)
         done = PackEntry(name, entry.offset, entry.size, entry.digest.hexdigest(), entry.crc32)
+        header = local_header(_as_zip(done), limit=self._limit)
         with _writable():
-            self._write_at(local_header(_as_zip(done), limit=self._limit), self._end)
-            self._hash_on(done.offset + done.size)
-        self._keep(done)
+            self._write_at(header, self._end)
+        self._keep(done, header)
         self._current = None
         self._forget_reader()
         return done
@@ -182,14 +183,16 @@ class PackWriter:
         if self._current is not None:
             raise RuntimeError("The last entry was neither committed nor discarded.")
         position = self._end
+        tail = hashlib.sha256()
         entries = [_as_zip(entry) for entry in self._entries.values()]
         with _writable():
             for record in directory(entries, start=self._end, limit=self._limit):
                 self._write_at(record, position)
-                self._digest.update(record)
+                tail.update(record)
                 position += len(record)
             os.ftruncate(self._descriptor, position)
             os.fsync(self._descriptor)
+        self._digest.add(offset=self._end, size=position - self._end, sha256=tail.digest())
         self.close()
         return SealedPack(self.path, position, self._digest.hexdigest(), self.entries)
 
@@ -229,8 +232,7 @@ class PackWriter:
             entry = self._reread(found)
             if entry is None:
                 break
-            self._hash_on(entry.offset + entry.size)
-            self._keep(entry)
+            self._keep(entry, header)
 
     def _reread(self, found: ZipEntry) -> PackEntry | None:
         digest, crc = hashlib.sha256(), 0
@@ -241,14 +243,11 @@ class PackWriter:
             return None
         return PackEntry(found.name, found.offset, found.size, digest.hexdigest(), crc)
 
-    def _keep(self, entry: PackEntry) -> None:
+    def _keep(self, entry: PackEntry, header: bytes) -> None:
+        self._digest.add(offset=self._end, size=len(header), sha256=hashlib.sha256(header).digest())
+        self._digest.add(offset=entry.offset, size=entry.size, sha256=bytes.fromhex(entry.sha256))
         self._entries[entry.name] = entry
         self._end = entry.offset + entry.size
-
-    def _hash_on(self, end: int) -> None:
-        """Digest of the pack itself; from the file, as an entry's header comes before but is known after."""
-        for chunk in _chunks(self._descriptor, self._end, end):
-            self._digest.update(chunk)
 
     def _write_at(self, data: bytes | memoryview, position: int) -> None:
         view = memoryview(data)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from common.storage import ObjectMissing, ObjectStore
 
-from .documents import InstanceEntry, SeriesIndex
+from .digest import PackDigest
+from .documents import WHOLE_SHA256, InstanceEntry, SeriesIndex
 from .zip_format import NotOurZip, ZipEntry, directory_room, parse_directory
 
 
@@ -37,87 +38,91 @@ class Fault:
         return f"{self.sop_instance_uid}: {self.detail}" if self.sop_instance_uid else self.detail
 
 
-@dataclass
-class _Range:
-    """An instance's bytes as they pass by."""
-
-    entry: InstanceEntry
-    seen: int = 0
-    crc32: int = 0
-
-    def __post_init__(self) -> None:
-        self.digest = hashlib.sha256()
-
-    def feed(self, chunk: memoryview) -> None:
-        self.digest.update(chunk)
-        self.crc32 = zlib.crc32(chunk, self.crc32)
-        self.seen += len(chunk)
-
-
-@dataclass
 class _Pass:
-    """What one pass over the object has found so far."""
+    """What one pass over the object has found so far: stretch by stretch, each byte hashed once.
 
-    ordered: list[InstanceEntry]
-    tail_room: int
-    position: int = 0
-    next_instance: int = 0
-    open_range: _Range | None = None
-    tail: bytearray = field(default_factory=bytearray)
-    directory_start: int = 0
-    crcs: dict[str, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    A stretch is an instance, or what lies between two of them (a local header), or what follows the last one
+    (the directory); ``until`` is where the open one ends, None for what goes on to the end of the object.
+    """
 
-    def __post_init__(self) -> None:
-        self.digest = hashlib.sha256()
-        last = self.ordered[-1] if self.ordered else None
-        self.directory_start = last.offset + last.size if last else 0
+    def __init__(self, ordered: list[InstanceEntry], *, tail_room: int, whole: bool) -> None:
+        self.ordered = ordered
+        self.tail_room = tail_room
+        self.digest = PackDigest()
+        self.whole = hashlib.sha256() if whole else None
+        self.position = 0
+        self._crc32 = 0
+        self.next_instance = 0
+        self.tail = bytearray()
+        self.crcs: dict[str, int] = {}
+        self.faults: list[Fault] = []
+        self._open_gap()
+        self._go_on()
 
     def feed(self, chunk: bytes) -> None:
-        self.digest.update(chunk)
+        if self.whole is not None:
+            self.whole.update(chunk)
         view = memoryview(chunk)
-        start, end = self.position, self.position + len(chunk)
-        while self.next_instance < len(self.ordered):
-            entry = self.ordered[self.next_instance]
-            if entry.offset > end or (entry.offset == end and entry.size):
-                break
-            self._feed_instance(entry, view, start, end)
-            if entry.offset + entry.size > end:
-                break
-            self._finish()
-        if end > self.directory_start and len(self.tail) <= self.tail_room:
-            self.tail += view[max(0, self.directory_start - start) :]
-        self.position = end
-
-    def _feed_instance(self, entry: InstanceEntry, view: memoryview, start: int, end: int) -> None:
-        if self.open_range is None:
-            self.open_range = _Range(entry)
-        first, last = max(entry.offset, start), min(entry.offset + entry.size, end)
-        self.open_range.feed(view[first - start : last - start])
-
-    def _finish(self) -> None:
-        done, self.open_range = self.open_range, None
-        self.next_instance += 1
-        if done is None:
-            return
-        uid = done.entry.sop_instance_uid
-        self.crcs[uid] = done.crc32
-        if done.digest.hexdigest() != done.entry.sha256:
-            detail = "The instance's bytes have another SHA-256 than the index says."
-            self.faults.append(Fault(FaultKind.INSTANCE_DIGEST, detail, uid))
+        while view:
+            piece = view if self.until is None else view[: self.until - self.position]
+            self._sha256.update(piece)
+            if self.entry is not None:
+                self._crc32 = zlib.crc32(piece, self._crc32)
+            elif self.until is None and len(self.tail) <= self.tail_room:
+                self.tail += piece
+            self.position += len(piece)
+            view = view[len(piece) :]
+            self._go_on()
 
     def close(self) -> None:
-        """Report the instances that the object ended before."""
+        """The object has ended: report the instances that it ended before."""
+        self._settle()
         for entry in self.ordered[self.next_instance :]:
             detail = "The object ends before the instance does."
             self.faults.append(Fault(FaultKind.INSTANCE_DIGEST, detail, entry.sop_instance_uid))
+
+    def pack_digest(self) -> str:
+        """Of the whole object, in the form that the index has."""
+        return (self.whole or self.digest).hexdigest()
+
+    def _go_on(self) -> None:
+        while self.position == self.until:
+            self._settle()
+            if self.entry is None:
+                entry = self.ordered[self.next_instance]
+                self._open(entry, entry.offset + entry.size)
+            else:
+                self._finish(self.entry)
+                self._open_gap()
+
+    def _settle(self) -> None:
+        """Enter the open stretch, as far as it came, into the table."""
+        size = self.position - self._start
+        if size or self.entry is not None:
+            self.digest.add(offset=self._start, size=size, sha256=self._sha256.digest())
+
+    def _finish(self, entry: InstanceEntry) -> None:
+        self.next_instance += 1
+        self.crcs[entry.sop_instance_uid] = self._crc32
+        if self._sha256.hexdigest() != entry.sha256:
+            detail = "The instance's bytes have another SHA-256 than the index says."
+            self.faults.append(Fault(FaultKind.INSTANCE_DIGEST, detail, entry.sop_instance_uid))
+
+    def _open_gap(self) -> None:
+        more = self.next_instance < len(self.ordered)
+        self._open(None, self.ordered[self.next_instance].offset if more else None)
+
+    def _open(self, entry: InstanceEntry | None, until: int | None) -> None:
+        self.entry, self.until = entry, until
+        self._start, self._crc32 = self.position, 0
+        self._sha256 = hashlib.sha256()
 
 
 def verify_pack(store: ObjectStore, index: SeriesIndex) -> list[Fault]:
     """Read the pack once and list what differs from the index; nothing means proved.
 
-    Compared are size and SHA-256 of the pack, SHA-256 of every instance's range, and the ZIP's own
-    directory. Memory: one chunk and the directory.
+    Compared are size and digest of the pack (which covers every byte), SHA-256 of every instance's range,
+    and the ZIP's own directory. Memory: one chunk and the directory.
 
     Raises:
         StoreUnavailable: the store does not answer, so nothing is known.
@@ -130,7 +135,8 @@ def verify_pack(store: ObjectStore, index: SeriesIndex) -> list[Fault]:
         chunks = store.stream(index.pack_key)
     except ObjectMissing:
         return [Fault(FaultKind.MISSING, f"There is no object {index.pack_key}.")]
-    run = _Pass(ordered, tail_room=directory_room(len(ordered)))
+    whole = index.version == WHOLE_SHA256
+    run = _Pass(ordered, tail_room=directory_room(len(ordered)), whole=whole)
     with chunks:
         for chunk in chunks:
             run.feed(chunk)
@@ -158,8 +164,8 @@ def _object_faults(index: SeriesIndex, run: _Pass) -> Iterator[Fault]:
             FaultKind.SIZE,
             f"The object has {run.position} bytes, the index says {index.pack_size}.",
         )
-    if run.digest.hexdigest() != index.pack_sha256:
-        yield Fault(FaultKind.PACK_DIGEST, "The object has another SHA-256 than the index says.")
+    if run.pack_digest() != index.pack_digest:
+        yield Fault(FaultKind.PACK_DIGEST, "The object has another digest than the index says.")
 
 
 def _directory_faults(index: SeriesIndex, run: _Pass) -> Iterator[Fault]:

@@ -47,7 +47,7 @@ indexes = st.builds(
     number=st.integers(1, 10**7),
     pack_key=st.text(st.characters(exclude_categories=["Cs"])),
     pack_size=numbers,
-    pack_sha256=st.just("0" * 64),
+    pack_digest=st.just("0" * 64),
     character_set=st.sampled_from(["", "GB18030"]),
     instances=st.lists(entries, max_size=5).map(tuple),
 )
@@ -87,11 +87,11 @@ def test_the_same_content_gives_the_same_bytes_whatever_the_order_of_bulk(tmp_pa
 def test_another_version_is_named(tmp_path):
     index = index_of(write_pack(tmp_path / "pack.zip", [b"x"]))
     document = orjson.loads(gzip.decompress(index.to_bytes()))
-    assert document["version"] == 1
+    assert document["version"] == 2
 
-    newer = gzip.compress(orjson.dumps({**document, "version": 2}))
+    newer = gzip.compress(orjson.dumps({**document, "version": 3}))
 
-    with pytest.raises(DocumentUnreadable, match="version 2; this program reads version 1"):
+    with pytest.raises(DocumentUnreadable, match="version 3; this program reads up to version 2"):
         SeriesIndex.from_bytes(newer)
 
 
@@ -106,8 +106,8 @@ def damaged_documents() -> list[bytes]:
         gzip.compress(b"{"),
         gzip.compress(b"3"),
         gzip.compress(b"{}"),
-        gzip.compress(b'{"version": 1}'),
-        gzip.compress(b'{"version": 1, "instances": [3]}'),
+        gzip.compress(b'{"version": 2}'),
+        gzip.compress(b'{"version": 2, "instances": [3]}'),
     ]
 
 

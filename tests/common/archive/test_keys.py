@@ -11,7 +11,7 @@ PREFIX = keys.revision_prefix(
     study_instance_uid="1.2.840.1",
     series_instance_uid="1.2.840.1.2",
     number=7,
-    pack_sha256="0123456789abcdef" + "f" * 48,
+    pack_digest="0123456789abcdef" + "f" * 48,
 )
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.archive.documents import SeriesIndex
 from common.archive.verify import Fault, FaultKind, verify_pack
 from common.archive.zip_format import HEADER_BYTES
 from common.storage import open_store
 from common.storage.files import FileStore
-from tests.support.packs import index_of, write_pack
+from tests.support.packs import index_of, sha256, write_pack
 
 CONTENTS = [b"first" * 1000, b"second" * 2000, b"third" * 500]
 
@@ -135,3 +136,25 @@ def test_chunks_of_any_size_prove_the_same(tmp_path_factory, chunk):
     store.stream = lambda key: stream(key, chunk_bytes=chunk)  # type: ignore[method-assign]
 
     assert verify_pack(store, index) == []
+
+
+def test_a_pack_of_the_first_version_is_proved_by_the_digest_of_its_file(store, pack):
+    data = pack.path.read_bytes()
+    index = index_of(pack, version=1, pack_digest=sha256(data))
+    assert SeriesIndex.from_bytes(index.to_bytes()) == index
+    store.put_bytes(index.pack_key, data)
+
+    assert verify_pack(store, index) == []
+
+    store.put_bytes(index.pack_key, data[:-1] + b"x")
+    assert ("pack-digest", "") in kinds(verify_pack(store, index))
+
+
+def test_headers_moved_into_the_directory_have_another_digest(store, pack):
+    """Bytes that hash alike in another division are another pack."""
+    index = index_of(pack)
+    store.put_bytes(index.pack_key, pack.path.read_bytes())
+
+    found = kinds(verify_pack(store, replace(index, instances=())))
+
+    assert ("pack-digest", "") in found
