@@ -31,9 +31,7 @@ def viewer(tmp_path) -> Path:
 
 
 def body(response) -> bytes:
-    content = b"".join(response.streaming_content)
-    response.close()
-    return content
+    return b"".join(response.streaming_content)  # at its end the client closes the file
 
 
 def test_without_the_viewer_the_page_says_how_to_get_it(client) -> None:
@@ -53,7 +51,7 @@ def test_an_address_of_the_application_gives_its_first_page_which_is_never_kept(
 def test_the_viewer_may_run_workers_and_wasm_but_no_inline_script(client, viewer) -> None:
     response = client.get("/viewer/")
     policy = response["Content-Security-Policy"]
-    response.close()
+    assert body(response)
 
     assert "worker-src 'self' blob:" in policy
     assert "script-src 'self' 'wasm-unsafe-eval'" in policy
