@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -27,8 +29,17 @@ class IdleSessionMiddleware:
         response = self.get_response(request)
         session = request.session
         if session.accessed and SESSION_KEY in session:
-            now = int(time.time())
+            idle_s = time.time() - int(session.get(_USED_AT, 0))
             # From the future (a clock set back) counts as old: else the session would end in use.
-            if not 0 <= now - int(session.get(_USED_AT, 0)) < EXTEND_EVERY_S:
-                session[_USED_AT] = now
+            if idle_s < 0 or idle_s >= EXTEND_EVERY_S:
+                _note_use(session)
         return response
+
+
+def note_login(*, request: HttpRequest, **_: Any) -> None:
+    """Begin with the log-in, which writes the row anyway; a receiver of ``user_logged_in``."""
+    _note_use(request.session)
+
+
+def _note_use(session: SessionBase) -> None:
+    session[_USED_AT] = int(time.time())

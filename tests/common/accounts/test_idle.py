@@ -68,7 +68,6 @@ def writes_of_sessions(captured: CaptureQueriesContext) -> int:
 
 def test_the_row_is_written_once_in_some_minutes(client, user, at):
     client.force_login(user)
-    client.get("/page/")
 
     with CaptureQueriesContext(connection) as soon:
         for second in range(1, 290, 17):
