@@ -22,7 +22,7 @@ from hospitals.domain import secrets
 from hospitals.errors import EndpointInvalid, FolderUnusable, StateConflict
 from hospitals.models import Endpoint, Institution
 from hospitals.permissions import Actor
-from hospitals.services.origins import SECRET_CONTEXT
+from hospitals.services.origins import SECRET_CONTEXT, is_allowed_folder
 
 # Defined terms of Specific Character Set (PS3.3 C.12.1.1.2) that say more than a codec's name does.
 _DEFINED_TERMS = frozenset({"GB18030", "GBK"})
@@ -150,6 +150,8 @@ def _folder(text: str) -> str:
         raise FolderUnusable(_("There is no readable folder %(folder)s.") % {"folder": text})
     if _is_ours(path.resolve()):
         raise FolderUnusable(_("The folder holds this system's own data."))
+    if not is_allowed_folder(path):
+        raise FolderUnusable(_("The folder is not within one that HOSPITAL_FOLDERS allows."))
     return text
 
 

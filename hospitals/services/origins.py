@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from common import privacy
 from common.dicomweb.client import DicomwebOrigin, OriginConfig
+from common.dicomweb.errors import AddressNotAllowed
 from common.dicomweb.folder import FolderOrigin
 from common.dicomweb.origin import Origin
 from hospitals.domain.abilities import Abilities
@@ -62,12 +63,25 @@ def connect(endpoint: Endpoint) -> Origin:
 
 
 def folder_origin(endpoint: Endpoint) -> FolderOrigin:
-    """The folder of an endpoint; its index is kept outside of it, for a hospital's folder is only read."""
+    """The folder of an endpoint; its index is kept outside of it, for a hospital's folder is only read.
+
+    Raises:
+        AddressNotAllowed: it is not, or no longer, within one of HOSPITAL_FOLDERS.
+    """
+    if not is_allowed_folder(Path(endpoint.folder)):
+        raise AddressNotAllowed("The folder is not within one that HOSPITAL_FOLDERS allows.")
     return FolderOrigin(
         Path(endpoint.folder),
         cache_dir=settings.DATA_DIR / "folders",
         character_set=endpoint.character_set,
     )
+
+
+def is_allowed_folder(path: Path) -> bool:
+    """Whether a hospital's files may lie there, links followed; any folder where none is named."""
+    allowed = settings.HOSPITAL_FOLDERS
+    real = path.resolve()
+    return not allowed or any(real.is_relative_to(each.resolve()) for each in allowed)
 
 
 def origin_config(endpoint: Endpoint) -> OriginConfig:

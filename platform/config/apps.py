@@ -10,6 +10,7 @@ class ConfigConfig(AppConfig):
     def ready(self) -> None:
         """Every process that runs Django can enqueue; the scheduler knows all periodic jobs."""
         from common.jobs import beat_schedule
+        from config import checks  # noqa: F401 - importing registers them
         from config.celery import app
 
         autodiscover_modules("jobs", "handlers")

@@ -53,6 +53,7 @@ class Environment:
     log_format: str
     log_level: str
     hospital_networks: tuple[IPNetwork, ...]
+    hospital_folders: tuple[Path, ...]
     allow_loopback_hospitals: bool
     cache_bytes: int
     web_threads: int
@@ -149,6 +150,13 @@ def _networks(value: str) -> tuple[IPNetwork, ...]:
     return tuple(ipaddress.ip_network(word) for word in _words(value))
 
 
+def _folders(value: str) -> tuple[Path, ...]:
+    paths = tuple(Path(word) for word in _words(value))
+    if not all(path.is_absolute() for path in paths):
+        raise ValueError("not an absolute path")
+    return paths
+
+
 def parse_database_url(value: str) -> DatabaseURL:
     """Read ``postgres://USER:PASSWORD@HOST:PORT/NAME``.
 
@@ -239,6 +247,12 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             _networks,
             _networks("0.0.0.0/0,::/0"),
             expected="networks in CIDR form that hospitals may be reached in, by comma",
+        ),
+        "hospital_folders": get(
+            "HOSPITAL_FOLDERS",
+            _folders,
+            (),
+            expected="directories that folder hospitals may lie in, absolute, by comma",
         ),
         "allow_loopback_hospitals": get(
             "ALLOW_LOOPBACK_HOSPITALS", _flag, False, expected="0 or 1"

@@ -23,6 +23,7 @@ PULL_PLACES = ENV.pull_places
 PULL_LEASE_S = ENV.pull_lease_s
 PACK_CACHE_BYTES = ENV.cache_bytes
 HOSPITAL_NETWORKS = ENV.hospital_networks
+HOSPITAL_FOLDERS = ENV.hospital_folders
 ALLOW_LOOPBACK_HOSPITALS = ENV.allow_loopback_hospitals
 
 INSTALLED_APPS = [

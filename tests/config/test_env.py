@@ -36,6 +36,7 @@ def test_every_missing_and_malformed_setting_is_named_at_once(tmp_path: Path) ->
         "REDIS_URL": "",
         "WEB_THREADS": "many",
         "HOSPITAL_NETWORKS": "10.0.0.0/99",
+        "HOSPITAL_FOLDERS": "/srv/a,b",
     }
     del bad["SECRET_KEY"]
 
@@ -43,7 +44,14 @@ def test_every_missing_and_malformed_setting_is_named_at_once(tmp_path: Path) ->
         read_environment(bad, root=tmp_path)
 
     text = str(caught.value)
-    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "WEB_THREADS", "HOSPITAL_NETWORKS"):
+    for name in (
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "WEB_THREADS",
+        "HOSPITAL_NETWORKS",
+        "HOSPITAL_FOLDERS",
+    ):
         assert f"- {name}:" in text
     for name in ("FIELD_KEYS", "LOOKUP_KEY", "OBJECT_STORE_URL"):
         assert name not in text

@@ -129,6 +129,31 @@ def test_a_folder_must_be_absolute_existing_and_readable(hospital, folder):
         set_endpoint(hospital, folder=folder)
 
 
+def test_a_folder_outside_the_allowed_ones_is_refused_also_by_a_link(
+    hospital, settings, tmp_path, folder
+):
+    inside, outside = folder / "2024", tmp_path / "elsewhere"
+    outside.mkdir()
+    (folder / "link").symlink_to(outside)
+    settings.HOSPITAL_FOLDERS = (folder,)
+
+    set_endpoint(hospital, folder=str(inside))
+    for refused in (outside, folder / "link", folder / ".." / "elsewhere"):
+        with pytest.raises(errors.FolderUnusable, match="HOSPITAL_FOLDERS"):
+            set_endpoint(hospital, folder=str(refused))
+
+    assert Endpoint.objects.get().folder == str(inside)
+
+
+def test_a_folder_that_is_no_longer_allowed_is_not_read(hospital, settings, tmp_path, folder):
+    set_endpoint(hospital, folder=str(folder))
+    settings.HOSPITAL_FOLDERS = (tmp_path / "elsewhere",)
+
+    probe = services.probe(actor="test", institution=hospital)
+
+    assert (probe.reachable, probe.error_code) == (False, "address-not-allowed")
+
+
 def test_a_folder_that_holds_our_own_data_is_refused(hospital, settings, tmp_path):
     settings.DATA_DIR = tmp_path / "var"
 
