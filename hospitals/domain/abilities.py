@@ -32,6 +32,8 @@ class Abilities:
     files: int | None = None
     broken_files: int | None = None
     broken: tuple[tuple[str, str], ...] = ()
+    # Of the way there, not of the origin: our credentials go over plain http.
+    credentials_in_clear: bool = False
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -66,7 +66,16 @@ def endpoint_settings(options: dict[str, Any]) -> EndpointSettings:
 def probe_unless_told_otherwise(
     institution: Institution, options: dict[str, Any], *, actor: str, say: Say, warn: Say
 ) -> bool:
-    """Probe and say how it went; whether the archive was reached."""
+    """Probe and say how it went; whether the archive was reached.
+
+    Credentials that would go in the clear are warned of in any case.
+    """
+    endpoint = Endpoint.objects.get(institution=institution)
+    if services.credentials_in_clear(endpoint):
+        warn(
+            f"The credentials of {institution.code} go over plain http: "
+            "whoever is on the way can read them. Have the hospital offer https."
+        )
     if options["no_probe"]:
         return False
     probe = services.probe(actor=actor, institution=institution)

@@ -12,7 +12,7 @@ from hospitals.services.institutions import (
     update_institution,
 )
 from hospitals.services.memberships import end_membership, grant_membership
-from hospitals.services.origins import open_origin
+from hospitals.services.origins import credentials_in_clear, open_origin
 from hospitals.services.probing import probe
 from hospitals.services.regions import add_consortium, add_region
 from hospitals.services.rotation import Rotation, rotate_secrets
@@ -25,6 +25,7 @@ __all__ = [
     "add_institution",
     "add_region",
     "ask_for_due_probes",
+    "credentials_in_clear",
     "end_membership",
     "grant_membership",
     "leave",

@@ -16,6 +16,7 @@ from common.dicomweb.errors import AddressNotAllowed
 from common.dicomweb.folder import FolderOrigin
 from common.dicomweb.origin import Origin
 from hospitals.domain.abilities import Abilities
+from hospitals.domain.clear_text import sends_credentials_in_clear
 from hospitals.errors import EndpointMissing, HospitalSuspended, InstitutionUnknown
 from hospitals.models import Endpoint, Institution
 from hospitals.selectors.health import newest_probes
@@ -74,6 +75,16 @@ def folder_origin(endpoint: Endpoint) -> FolderOrigin:
         Path(endpoint.folder),
         cache_dir=settings.DATA_DIR / "folders",
         character_set=endpoint.character_set,
+    )
+
+
+def credentials_in_clear(endpoint: Endpoint) -> bool:
+    """Whether what this endpoint is entered with can be read on the way."""
+    if endpoint.kind == Endpoint.Kind.FOLDER or endpoint.auth == Endpoint.Auth.NONE:
+        return False
+    secret = origin_config(endpoint).secret
+    return sends_credentials_in_clear(
+        endpoint.auth, endpoint.base_url, str(secret.get("token_url", ""))
     )
 
 

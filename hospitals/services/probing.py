@@ -18,7 +18,7 @@ from hospitals.permissions import Actor
 from hospitals.services.circuits import record_origin_failure, record_origin_success
 from hospitals.services.measuring import Measurement
 from hospitals.services.measuring_folder import measure_folder
-from hospitals.services.origins import folder_origin, origin_config
+from hospitals.services.origins import credentials_in_clear, folder_origin, origin_config
 
 # A person waits for a probe: an origin slower than this is told so, whatever the puller would bear.
 LONGEST_WAIT_S = 20.0
@@ -48,6 +48,7 @@ def probe(*, actor: Actor, institution: Institution) -> Probe:
     except OriginError as failure:
         abilities, error = Abilities(), failure
     duration_ms = round(1000 * (time.monotonic() - start))
+    abilities = replace(abilities, credentials_in_clear=credentials_in_clear(endpoint))
     return _store(actor, endpoint, abilities, error, duration_ms)
 
 

@@ -202,3 +202,19 @@ def test_suspend_activate_and_leave_change_the_state(hospital, endpoint):
 def test_an_unknown_code_is_a_sentence(db):
     with pytest.raises(CommandError, match="H404"):
         hospital_command("probe", "H404")
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [("http://192.0.2.1/dicom-web", True), ("https://192.0.2.1/dicom-web", False), (URL, False)],
+)
+def test_credentials_over_plain_http_are_warned_of(db, monkeypatch, url, warned):
+    monkeypatch.setenv("TOKEN_OF_H1", "secret-token")
+
+    _out, err = hospital_command(
+        "add", "H1", "--name", "x", "--url", url, "--no-probe", "--activate",
+        "--auth", "bearer", "--secret-env", "TOKEN_OF_H1",
+    )  # fmt: skip
+
+    assert ("plain http" in err) is warned
+    assert "secret-token" not in err

@@ -8,6 +8,7 @@ import pytest
 
 from hospitals.domain import circuit, samples, secrets
 from hospitals.domain.abilities import Abilities
+from hospitals.domain.clear_text import sends_credentials_in_clear
 from hospitals.domain.codes import is_plain_code, is_region_code
 from hospitals.domain.policy import InstitutionFacts, PullPolicy
 from hospitals.domain.quantities import format_rate, parse_rate
@@ -129,6 +130,26 @@ def test_a_region_code_has_six_ascii_digits():
     assert is_region_code("420000")
     assert not is_region_code("42000")
     assert not is_region_code("４２００００")
+
+
+@pytest.mark.parametrize(
+    ("auth", "urls", "in_clear"),
+    [
+        ("basic", ["http://192.0.2.1/dicom-web"], True),
+        ("bearer", ["HTTP://pacs.example/dicom-web"], True),
+        ("oauth2", ["https://pacs.example", "http://login.example/token"], True),
+        ("oauth2", ["https://pacs.example", "https://login.example/token"], False),
+        ("basic", ["https://pacs.example"], False),
+        ("basic", ["http://127.0.0.9:8080"], False),
+        ("basic", ["http://[::1]/dicom-web"], False),
+        ("basic", ["http://localhost/dicom-web"], False),
+        ("basic", ["http://localhost.example/dicom-web"], True),
+        ("certificate", ["http://pacs.example"], False),
+        ("none", ["http://pacs.example"], False),
+    ],
+)
+def test_credentials_go_in_the_clear_over_http_to_another_machine(auth, urls, in_clear):
+    assert sends_credentials_in_clear(auth, *urls) is in_clear
 
 
 def test_abilities_survive_storage_and_names_of_another_release():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from common.dicomweb.errors import OriginTimeout
 from hospitals import selectors, services
 from hospitals.models import Probe
 from hospitals.services import EndpointSettings
@@ -157,3 +158,25 @@ def test_only_the_newest_hundred_probes_are_kept(hospital, endpoint):
     services.probe(actor="test", institution=hospital)
 
     assert Probe.objects.count() == 100
+
+
+@pytest.mark.parametrize(("url", "warned"), [("http", True), ("https", False)])
+def test_a_probe_notes_credentials_over_plain_http_even_if_nobody_answers(
+    hospital, monkeypatch, url, warned
+):
+    def silent(_endpoint):
+        raise OriginTimeout
+
+    monkeypatch.setattr("hospitals.services.probing._measure", silent)
+    services.set_endpoint(
+        actor="test",
+        institution=hospital,
+        endpoint=EndpointSettings(
+            base_url=f"{url}://192.0.2.1/dicom-web", auth="bearer", secret={"token": "t"}
+        ),
+    )
+
+    probe = services.probe(actor="test", institution=hospital)
+
+    assert not probe.reachable
+    assert selectors.probe_view(probe).abilities.credentials_in_clear is warned

@@ -86,3 +86,19 @@ def test_quarantine_and_throughput_stand_on_the_hospitals_page(province):
     assert "Ends 4,096 bytes early." in html
     assert 'id="throughput"' in html
     assert "The figures as a table" in html
+
+
+@pytest.mark.parametrize(
+    ("in_clear", "role", "said"),
+    [(True, "operator", True), (False, "operator", False), (True, "radiologist", False)],
+)
+def test_credentials_over_plain_http_are_a_sentence_for_those_who_keep_the_line(
+    province, in_clear, role, said
+):
+    province.east.endpoint.probes.create(
+        reachable=True, abilities={"credentials_in_clear": in_clear}
+    )
+
+    html = province.client(role).get(reverse("hospitals:hospital", args=["EAST"])).content.decode()
+
+    assert ("over plain http" in html) is said
