@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from hospitals.domain.clear_text import sends_credentials_in_clear
 from hospitals.errors import EndpointMissing, HospitalSuspended, InstitutionUnknown
 from hospitals.models import Endpoint, Institution
 from hospitals.selectors.health import newest_probes
+from hospitals.services import kept_origins
 
 # An encrypted secret opens only as what it is.
 SECRET_CONTEXT = "hospitals_endpoint.secret"  # noqa: S105 - a place, not a password
@@ -27,8 +29,11 @@ CLOSED_STATES = frozenset({Institution.State.SUSPENDED, Institution.State.LEFT})
 
 
 @contextmanager
-def open_origin(*, institution_id: int) -> Iterator[Origin]:
+def open_origin(*, institution_id: int, keep: bool = False) -> Iterator[Origin]:
     """The institution's archive, ready to be asked; closed at the end. Nothing is sent yet.
+
+    With ``keep`` its connection is left for the thread's next call with ``keep`` (``kept_origins``); whether
+    the institution may be asked at all is looked up every time.
 
     Network work must not run inside a transaction; what came of it is told by
     ``record_origin_success`` and ``record_origin_failure``. The circuit is the planner's to weigh
@@ -39,6 +44,23 @@ def open_origin(*, institution_id: int) -> Iterator[Origin]:
         EndpointMissing: it has no endpoint yet.
         HospitalSuspended: it is suspended or has left.
     """
+    endpoint = _open_endpoint(institution_id)
+    reusable = keep and endpoint.kind == Endpoint.Kind.DICOMWEB
+    former = kept_origins.take(endpoint) if reusable else None
+    opened_at = former.opened_at if former else time.monotonic()
+    origin = former.origin if former else connect(endpoint)
+    unharmed = False
+    try:
+        yield origin
+        unharmed = True
+    finally:
+        if reusable and unharmed:
+            kept_origins.keep(origin, endpoint, opened_at=opened_at)
+        else:
+            origin.close()
+
+
+def _open_endpoint(institution_id: int) -> Endpoint:
     institution = Institution.objects.select_related("endpoint").filter(pk=institution_id).first()
     if institution is None:
         raise InstitutionUnknown
@@ -49,11 +71,8 @@ def open_origin(*, institution_id: int) -> Iterator[Origin]:
         )
     if not hasattr(institution, "endpoint"):
         raise EndpointMissing
-    origin = connect(institution.endpoint)
-    try:
-        yield origin
-    finally:
-        origin.close()
+    endpoint: Endpoint = institution.endpoint
+    return endpoint
 
 
 def connect(endpoint: Endpoint) -> Origin:

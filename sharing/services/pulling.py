@@ -190,7 +190,9 @@ class _SeriesPull:
 
     def run(self) -> Outcome:
         try:
-            with hospital_services.open_origin(institution_id=self.held.institution_id) as origin:
+            with hospital_services.open_origin(
+                institution_id=self.held.institution_id, keep=True
+            ) as origin:
                 listing = list_instances(origin, series=self.series)
                 self.progress.expected = listing.expected
                 broken = self.receiver.take_all(
