@@ -123,7 +123,7 @@ def write_certificate(*, study: Study, key: str, data: bytes, body: dict[str, An
     )
     study.state = Study.State.ARCHIVED
     study.archived_at = study.archived_at or body["issued_at"]
-    study.save()
+    study.save(update_fields=["state", "archived_at"])
     return certificate
 
 

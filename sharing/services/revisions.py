@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from common.archive import documents, keys
@@ -163,18 +164,22 @@ def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> No
     row does not depend on the order of arrival.
     """
     study = Study.objects.select_for_update(no_key=True).get(pk=study_id)
-    stored = Series.objects.filter(study_id=study_id, current__isnull=False)
-    if not stored.filter(series_instance_uid__lt=series.series_instance_uid).exists():
+    stored = Q(current__isnull=False)
+    totals = Series.objects.filter(study_id=study_id).aggregate(
+        series=Count("pk"),
+        instances=Sum("instance_count", filter=stored),
+        size=Sum("size_bytes", filter=stored),
+        modalities=ArrayAgg("modality", filter=~Q(modality=""), distinct=True),
+        before=Count("pk", filter=stored & Q(series_instance_uid__lt=series.series_instance_uid)),
+    )
+    if not totals["before"]:
         for name, value in asdict(study_facts(first)).items():
             setattr(study, name, value)
         study.name_grams = name_grams(study.patient_name)
-    totals = stored.aggregate(instances=Sum("instance_count"), size=Sum("size_bytes"))
-    study.series_count = study.series.count()
+    study.series_count = totals["series"]
     study.instance_count = totals["instances"] or 0
     study.size_bytes = totals["size"] or 0
-    study.modalities = sorted(
-        set(study.series.exclude(modality="").values_list("modality", flat=True))
-    )
+    study.modalities = sorted(totals["modalities"] or [])
     if study.state in (Study.State.INDEXED, Study.State.ARCHIVED):
         study.state = Study.State.PULLING
     study.save()

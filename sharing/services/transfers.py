@@ -207,7 +207,10 @@ def claim(*, transfer_id: int, worker: str) -> Claim | None:
     transfer.received_instances = transfer.received_bytes = 0
     transfer.save()
     study = transfer.series.study
-    Study.objects.filter(pk=study.pk, state=Study.State.INDEXED).update(state=Study.State.PULLING)
+    if study.state == Study.State.INDEXED:
+        Study.objects.filter(pk=study.pk, state=Study.State.INDEXED).update(
+            state=Study.State.PULLING
+        )
     return Claim(
         transfer_id=transfer.pk,
         generation=transfer.generation,
