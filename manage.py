@@ -11,13 +11,13 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 
 def main() -> None:
-    if sys.argv[1:2] in (["up"], ["down"]):
-        # Without Django: they make the environment that its settings need.
-        from config.embedded.cli import main as run_embedded
-
-        sys.exit(run_embedded(sys.argv[1:]))
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     try:
+        if sys.argv[1:2] in (["up"], ["down"]):
+            # Without Django: they make the environment that its settings need.
+            from config.embedded.cli import main as run_embedded
+
+            sys.exit(run_embedded(sys.argv[1:]))
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
         from django.core.management import execute_from_command_line
     except ModuleNotFoundError as error:
         sys.exit(f"{error}: run 'make install' first, then use .venv/bin/python manage.py")
