@@ -69,6 +69,8 @@ def start(data: Path) -> int:
     up = manage("up", "--detach", "--no-viewer", "--data", str(data), "--port", str(port))
     assert up.returncode == 0, up.stderr
     assert f"http://127.0.0.1:{port}/" in up.stdout
+    # It repeats what the terminal shows, the demo's log-ins among it.
+    assert (data / "logs" / "up.log").stat().st_mode & 0o077 == 0
     return port
 
 

@@ -86,6 +86,7 @@ def detach(directory: DataDir, words: Sequence[str]) -> int:
     directory.prepare()
     log = directory.logs / "up.log"
     log.unlink(missing_ok=True)
+    log.touch(mode=0o600)  # it repeats the demo's log-ins, as the terminal would show them
     with log.open("ab") as output:
         process = subprocess.Popen(
             manage(*(word for word in words if word != "--detach")),
