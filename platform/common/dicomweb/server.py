@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 from uuid import uuid4
@@ -16,8 +16,6 @@ from common.dicomweb.media_types import MediaType, Representation, choose, parse
 from common.dicomweb.multipart import MultipartPayload, Part
 from common.errors import DomainError, NotFound
 from common.problem import dicomweb_error, domain_error_response
-
-_ALLOWED = "GET, HEAD, OPTIONS"
 
 
 class NotAcceptable(DomainError):
@@ -76,6 +74,7 @@ class DICOMwebView(View):
     """Turns refusals into PS3.18 answers with text, and answers HEAD and OPTIONS for every resource."""
 
     http_method_names = ["get", "head", "options"]  # as the base class has it
+    allowed = "GET, HEAD, OPTIONS"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
@@ -118,14 +117,31 @@ class DICOMwebView(View):
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        allowed = {"Allow": _ALLOWED}
-        text = "This resource can be read, not written."
-        return dicomweb_error(request, 405, text, headers=allowed)
+        text = f"This resource answers {self.allowed}."
+        return dicomweb_error(request, 405, text, headers={"Allow": self.allowed})
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         answer = HttpResponse(status=204, content_type="text/plain; charset=utf-8")
-        answer["Allow"] = _ALLOWED
+        answer["Allow"] = self.allowed
         return answer
+
+
+def resource(**views: type[DICOMwebView]) -> Callable[..., HttpResponseBase]:
+    """One address whose methods are answered by views of their own: ``resource(get=…, post=…)``.
+
+    HEAD and OPTIONS go with ``get``; ``Allow`` names the methods of all.
+    """
+    methods = [name.upper() for name in views]
+    if "GET" in methods:
+        methods += ["HEAD", "OPTIONS"]
+    allowed = ", ".join(methods)
+    handlers = {name.upper(): view.as_view(allowed=allowed) for name, view in views.items()}
+    fallback = next(iter(handlers.values()))
+
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return handlers.get(request.method or "", fallback)(request, *args, **kwargs)
+
+    return answer
 
 
 class NoSuchResource(DICOMwebView):
