@@ -104,6 +104,8 @@ class Series(models.Model):
     current = models.ForeignKey(
         "SeriesRevision", null=True, on_delete=models.PROTECT, related_name="+"
     )
+    # Number of the newest ReceivedInstance that no revision holds yet; 0 when all are packed (ADR 0012).
+    newest_received = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
@@ -112,6 +114,11 @@ class Series(models.Model):
             )
         ]
         indexes = [models.Index(fields=["series_instance_uid"], name="series_by_uid")]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether instances of it can be read: packed, or received and not yet packed."""
+        return bool(self.current_id or self.newest_received)
 
     def __str__(self) -> str:
         return self.series_instance_uid
