@@ -23,6 +23,7 @@ from sharing.domain import facts
 from sharing.domain.completeness import Listing
 from sharing.models import Series, Study
 from sharing.services import revisions
+from sharing.services.receiving import json_bytes
 from sharing.services.revisions import Sealed
 
 
@@ -141,7 +142,7 @@ def _archive_series(
     )
     store = object_store()
     store.put_file(index.pack_key, pack.path, move=True)
-    metadata = documents.metadata_bytes(header.attributes for _, _, header in found)
+    metadata = documents.metadata_bytes(json_bytes(header.attributes) for _, _, header in found)
     store.put_bytes(keys.metadata_key(prefix), metadata)
     store.put_bytes(keys.index_key(prefix), index.to_bytes())
     sealed = Sealed(index=index, prefix=prefix, size_bytes=pack.size, first=first.attributes)

@@ -22,6 +22,7 @@ PACKAGES = {
     "chromium": ("chromium",),
     "font": ("fonts-noto-cjk",),
     "unzip": ("unzip",),
+    "dcmtk": ("dcmtk",),
 }
 
 
@@ -107,21 +108,22 @@ def find_font() -> Found:
     return Found(None, "no Chinese font (apt install fonts-noto-cjk)")
 
 
-def find_unzip() -> Found:
-    program = shutil.which("unzip")
-    return Found(Path(program)) if program else Found(None, "no unzip (apt install unzip)")
+def find_on_path(name: str, package: str) -> Found:
+    program = shutil.which(name)
+    return Found(Path(program)) if program else Found(None, f"no {name} (apt install {package})")
 
 
 FINDERS: dict[str, Callable[[], Found]] = {
     "orthanc": find_orthanc,
     "chromium": find_chromium,
     "font": find_font,
-    "unzip": find_unzip,
+    "unzip": lambda: find_on_path("unzip", "unzip"),
+    "dcmtk": lambda: find_on_path("dcm2json", "dcmtk"),
 }
 
 
 def ensure_packages() -> dict[str, Found]:
-    """Orthanc, Chromium and a font; what is missing comes from the distribution if we are root."""
+    """Orthanc, Chromium, DCMTK and a font; what is missing comes from the distribution if we are root."""
     found = {name: finder() for name, finder in FINDERS.items()}
     missing = [name for name, program in found.items() if program.path is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):

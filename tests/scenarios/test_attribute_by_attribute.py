@@ -1,0 +1,218 @@
+"""What ``/metadata`` and QIDO answer is what Orthanc and DCMTK read from the same files.
+
+Each difference that remains is in a reviewed list with the clause of the standard that decides it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import archive
+from tests.support.attributes import (
+    PIXEL_DATA,
+    TRAILING_PADDING,
+    Reviewed,
+    differences,
+    items,
+    same_number,
+    texts,
+    unreviewed,
+    vr,
+)
+from tests.support.dicom_files import Row, rows
+from tests.support.fixtures import OrthancFactory
+from tests.support.services import Orthanc, program
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
+
+CHARACTER_SET = "00080005"
+PATIENT_NAME = "00100010"
+# In single files of the collection: padding value and palette descriptors.
+STORED_AS_UN = {"00280120", "00281101", "00281102", "00281103"}
+_FLOATS = {"FL", "FD", "OF", "OD"}
+REVIEWED = (
+    Reviewed(
+        "PS3.18 F.2.1: JSON is UTF-8, and Specific Character Set says so",
+        lambda each: each.tag == CHARACTER_SET and texts(each.ours)[-1:] == ["ISO_IR 192"],
+    ),
+    Reviewed(
+        "PS3.10 7.2: Data Set Trailing Padding has no meaning and is not repeated",
+        lambda each: each.tag == TRAILING_PADDING and each.ours is None,
+    ),
+    Reviewed(
+        "PS3.5 6.2: trailing spaces and trailing empty components carry no meaning",
+        lambda each: vr(each.ours) == vr(each.theirs) and texts(each.ours) == texts(each.theirs),
+    ),
+    Reviewed(
+        "PS3.5 6.2.2 Note 5: UN is given as what the dictionary knows it to be",
+        lambda each: vr(each.theirs) == "UN" and vr(each.ours) != "UN",
+    ),
+)
+BY_DCM2JSON = (
+    *REVIEWED,
+    Reviewed(
+        "PS3.18 F.2.6: Pixel Data by reference; compressed ones were taken out before dcm2json read the file",
+        lambda each: each.tag == PIXEL_DATA and each.theirs is None,
+    ),
+    Reviewed(
+        "PS3.18 F.2.3: binary floats; DCMTK 3.6.7 prints a double with too few digits",
+        lambda each: (
+            vr(each.ours) in _FLOATS
+            and same_number(
+                each.ours, each.theirs, relative=2e-7 if vr(each.ours) == "FL" else 1e-15
+            )
+        ),
+    ),
+    Reviewed(
+        "PS3.18 F.2.2: an empty person name; DCMTK leaves the value out",
+        lambda each: vr(each.ours) == "PN" and not any(texts(each.ours)) and not items(each.theirs),
+    ),
+)
+BY_ORTHANC = (
+    *REVIEWED,
+    Reviewed(
+        "PS3.18 F.2.6: Pixel Data by reference; Orthanc leaves compressed pixels out",
+        lambda each: each.tag == PIXEL_DATA and each.theirs is None,
+    ),
+    Reviewed(
+        "PS3.5 6.2.2 Note 5: elements stored as UN; Orthanc leaves them out beside compressed pixels",
+        lambda each: each.theirs is None and (each.is_private or each.tag in STORED_AS_UN),
+    ),
+    Reviewed(
+        "PS3.5 7.5.1: an item may be empty and is an item all the same; Orthanc drops it",
+        lambda each: items(each.ours)[-1:] == [{}] and items(each.ours)[:-1] == items(each.theirs),
+    ),
+    Reviewed(
+        "PS3.18 Table F.2.3-1: OD and OF are octets; Orthanc gives the first as a number",
+        lambda each: vr(each.ours) in {"OD", "OF"} and len(items(each.theirs)) == 1,
+    ),
+    Reviewed(
+        "PS3.5 6.1.2.5: escape sequences within ISO 2022 text; Orthanc shows their bytes",
+        lambda each: each.tag == PATIENT_NAME and ";3ED^B@O:" in str(each.theirs),
+    ),
+    Reviewed(
+        "PS3.5 6.4: LT, ST, UT have one value, and a backslash in it is text; Orthanc splits it",
+        lambda each: (
+            vr(each.ours) in {"LT", "ST", "UT"}
+            and "\\".join(texts(each.theirs)) == texts(each.ours)[0]
+        ),
+    ),
+    Reviewed(
+        "PS3.18 F.2.3: numbers as they are; Orthanc makes very small ones 0",
+        lambda each: (
+            vr(each.ours) in {"DS", "FL", "FD"}
+            and same_number(each.ours, each.theirs, relative=2e-7, absolute=1e-12)
+        ),
+    ),
+)
+
+
+def identified() -> list[Row]:
+    """The first file of each instance that has all its UIDs: a server holds one of a UID."""
+    found = [
+        row
+        for row in rows("instance") + rows("same-uid variant")
+        if row.sop_instance_uid and row.fields["study_instance_uid"]
+    ]
+    first = {row.sop_instance_uid: row for row in reversed(found)}
+    return [row for row in found if first[row.sop_instance_uid] is row]
+
+
+@pytest.fixture
+def reader(db: None, client: Any, settings: Any, tmp_path: Path) -> Iterator[Any]:
+    """A logged-in client of a hospital that archives every identified file."""
+    settings.OBJECT_STORE_URL = f"file://{tmp_path}/store"
+    settings.DATA_DIR = tmp_path / "data"
+    hospital = archive.make_institution("near")
+    paths = [row.path for row in identified()]
+    assert len(paths) > 300, "the collection of DICOM files is not there"
+    archive.archive_files(hospital, paths, tmp_path=tmp_path)
+    client.force_login(archive.make_user("radiologist", "radiologist", hospital))
+    return client
+
+
+def metadata(reader: Any, row: Row) -> dict[str, Any]:
+    answer = reader.get(f"/dicom-web/at/near/{address(row)}/metadata")
+    assert answer.status_code == 200, (row.name, answer.content)
+    (found,) = json.loads(answer.content)
+    return dict(found)
+
+
+def address(row: Row) -> str:
+    of = row.fields
+    series = f"studies/{of['study_instance_uid']}/series/{of['series_instance_uid']}"
+    return f"{series}/instances/{row.sop_instance_uid}"
+
+
+def test_metadata_is_what_dcm2json_reads_from_the_file(reader: Any, tmp_path: Path) -> None:
+    tool = program("dcmtk", "DCM2JSON_BIN", "dcm2json")
+    compared, faults = 0, []
+    for row in identified():
+        theirs = dcm2json(tool, row, tmp_path)
+        if theirs is None:
+            continue
+        compared += 1
+        found = unreviewed(differences(metadata(reader, row), theirs), BY_DCM2JSON)
+        faults += [f"{row.name} {each}" for each in found]
+
+    assert not faults, "\n".join(faults)
+    assert compared > 340
+
+
+def dcm2json(tool: Path, row: Row, tmp_path: Path) -> dict[str, Any] | None:
+    """DCMTK's reading; None where it cannot: its output is not UTF-8 (it decodes no GB18030)."""
+    source = row.path
+    if row.fields["pixels"] and not row.transfer_syntax_uid.startswith(
+        ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+    ):
+        # It refuses compressed pixels ("InlineBinary encoding not supported"): a copy without them.
+        source = tmp_path / "without-pixels.dcm"
+        shutil.copyfile(row.path, source)
+        subprocess.run(
+            ["dcmodify", "--no-backup", "-imt", "-ea", "(7FE0,0010)", str(source)],
+            capture_output=True,
+            check=False,
+        )
+    done = subprocess.run([str(tool), str(source)], capture_output=True, check=False)
+    try:
+        read = json.loads(done.stdout.decode("utf-8"))
+    except ValueError:
+        return None
+    found: dict[str, Any] = read[0] if isinstance(read, list) else read
+    return found
+
+
+@pytest.mark.orthanc
+def test_metadata_is_what_orthanc_answers_for_the_file(
+    reader: Any, orthanc: OrthancFactory
+) -> None:
+    server = orthanc("peer")
+    faults = []
+    for row in loaded(server):
+        path = f"dicom-web/{address(row)}/metadata"
+        (theirs,) = json.loads(server.get(path))
+        found = unreviewed(differences(metadata(reader, row), theirs), BY_ORTHANC)
+        faults += [f"{row.name} {each}" for each in found]
+
+    assert not faults, "\n".join(faults)
+
+
+def loaded(server: Orthanc) -> list[Row]:
+    """The files that Orthanc takes; Debian's refuses one."""
+
+    def taken(row: Row) -> bool:
+        try:
+            return bool(server.load(row.path))
+        except OSError:
+            return False
+
+    found = [row for row in identified() if taken(row)]
+    assert len(found) > 340
+    return found
