@@ -23,6 +23,7 @@ PACKAGES = {
     "font": ("fonts-noto-cjk",),
     "unzip": ("unzip",),
     "dcmtk": ("dcmtk",),
+    "npm": ("npm",),
 }
 
 
@@ -119,6 +120,7 @@ FINDERS: dict[str, Callable[[], Found]] = {
     "font": find_font,
     "unzip": lambda: find_on_path("unzip", "unzip"),
     "dcmtk": lambda: find_on_path("dcm2json", "dcmtk"),
+    "npm": lambda: find_on_path("npm", "npm"),
 }
 
 
