@@ -51,6 +51,14 @@ class Kept(Generic[K, V]):
             ):
                 self._drop(next(iter(self._values)))
 
+    def drop(self, key: K) -> bool:
+        """Forget one value; False when it was not kept."""
+        with self._lock:
+            known = key in self._values
+            if known:
+                self._drop(key)
+            return known
+
     def clear(self) -> None:
         with self._lock:
             self._values.clear()

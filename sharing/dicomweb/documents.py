@@ -17,7 +17,7 @@ from common.archive.documents import InstanceEntry, SeriesIndex
 from common.errors import NotFound
 from common.kept import Kept
 from common.storage import object_store
-from common.storage.cache import open_object
+from sharing.selectors.gathering import gathered, is_gathered, open_pack
 
 if TYPE_CHECKING:
     from common.storage.cache import LocalObject
@@ -72,6 +72,8 @@ def held_series(place: SeriesPlace) -> Held:
     """The index of the current revision."""
     held = _held.get(place.prefix)
     if held is None:
+        if is_gathered(place.prefix):
+            return Held(gathered(place.prefix).index, place.prefix)
         data = object_store().get_bytes(keys.index_key(place.prefix))
         held = Held(SeriesIndex.from_bytes(data), place.prefix)
         _held.put(place.prefix, held, weight=len(data) * _INDEX_GROWTH)
@@ -82,13 +84,18 @@ def metadata_gzip(prefix: str) -> bytes:
     """The metadata document as it is stored: a DICOM JSON array, compressed."""
     data = _metadata.get(prefix)
     if data is None:
-        data = object_store().get_bytes(keys.metadata_key(prefix))
+        if is_gathered(prefix):
+            data = documents.metadata_bytes(gathered(prefix).lines)
+        else:
+            data = object_store().get_bytes(keys.metadata_key(prefix))
         _metadata.put(prefix, data, weight=len(data))
     return data
 
 
 def metadata_lines(prefix: str) -> list[bytes]:
     """The header of each instance as DICOM JSON text, in the order of the index."""
+    if is_gathered(prefix):
+        return gathered(prefix).lines
     lines = _lines.get(prefix)
     if lines is None:
         lines = documents.metadata_lines(metadata_gzip(prefix))
@@ -108,7 +115,7 @@ class OpenPacks:
         """The pack, open. A missing object is an error here, before an answer has begun."""
         if self._pack is None or self._key != key:
             self.close()
-            self._pack = self._stack.enter_context(open_object(key))
+            self._pack = self._stack.enter_context(open_pack(key))
             self._key = key
         return self._pack
 
@@ -125,5 +132,5 @@ def read_ranges(
     index: SeriesIndex, entry: InstanceEntry, ranges: Sequence[tuple[int, int]]
 ) -> bytes:
     """Bytes of one instance; offsets count from its first byte."""
-    with open_object(index.pack_key) as pack:
+    with open_pack(index.pack_key) as pack:
         return b"".join(pack.read(entry.offset + offset, length) for offset, length in ranges)

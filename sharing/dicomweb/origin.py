@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from common.dicomweb.media_types import DICOM_JSON, Representation
 from common.dicomweb.server import DICOMwebView
+from common.errors import NotFound
+from sharing import selectors
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -35,6 +39,25 @@ class Root:
 
 class OriginView(DICOMwebView):
     """A resource under either root. ``institution_code`` is empty under the common one."""
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The handler's answer. What is missed where a place was remembered is looked for once more: it may
+        have been stored since, through another process."""
+        try:
+            return super().handle(request, *args, **kwargs)
+        except NotFound:
+            if not self._forget_place():
+                raise
+        return super().handle(request, *args, **kwargs)
+
+    def _forget_place(self) -> bool:
+        study, series = self.kwargs.get("study_uid"), self.kwargs.get("series_uid")
+        return bool(study and series) and selectors.forget_series(
+            actor=self.actor,
+            study_instance_uid=study,
+            series_instance_uid=series,
+            institution_code=self.institution_code,
+        )
 
     @property
     def actor(self) -> User:

@@ -60,7 +60,7 @@ def series_row(series: Series, *, base: str) -> Attributes:
         "00080005": _value("CS", "ISO_IR 192"),
         "00080021": _value("DA", _day(series.series_date)),
         "00080031": _value("TM", series.series_time),
-        "00080056": _value("CS", "ONLINE" if series.current_id else "NEARLINE"),
+        "00080056": _value("CS", "ONLINE" if series.is_held else "NEARLINE"),
         "00080060": _value("CS", series.modality),
         "0008103E": _value("LO", series.series_description),
         "00081190": _value("UR", f"{base}/series/{series.series_instance_uid}"),

@@ -5,12 +5,19 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
+
+_NO_FACTS = Value({}, models.JSONField())
+_NO_ITEMS = Value([], models.JSONField())
 
 
 class Study(models.Model):
-    """One examination as one institution holds it. The UID alone is not unique: the pair is."""
+    """One examination as one institution holds it. The UID alone is not unique: the pair is.
+
+    ``shared`` is the database's own (migration 0005): it becomes true when a second institution holds the same
+    UID, and stays so. A search asks for other copies of such rows only.
+    """
 
     class State(models.TextChoices):
         INDEXED = "indexed", _("Indexed only")  # known from the hospital's list; no bytes yet
@@ -46,6 +53,9 @@ class Study(models.Model):
     found_at = models.DateTimeField()
     checked_at = models.DateTimeField(null=True)  # when the hospital's list was last compared
     archived_at = models.DateTimeField(null=True)
+    shared = models.BooleanField(default=False, db_default=False, editable=False)
+    # Further attributes that a search may ask for: values of the DICOM JSON model by tag.
+    more = models.JSONField(default=dict, db_default=_NO_FACTS, blank=True)
 
     class Meta:
         constraints = [
@@ -55,8 +65,20 @@ class Study(models.Model):
         ]
         indexes = [
             models.Index(fields=["study_instance_uid"], name="study_by_uid"),
-            models.Index(fields=["patient_id", "-study_date"], name="study_by_patient"),
-            models.Index(fields=["accession_number"], name="study_by_accession"),
+            # These operator classes serve "P*" beside equality, whatever the collation.
+            models.Index(
+                fields=["patient_id"], opclasses=["varchar_pattern_ops"], name="study_by_patient_id"
+            ),
+            models.Index(
+                fields=["accession_number"],
+                opclasses=["varchar_pattern_ops"],
+                name="study_by_accession_no",
+            ),
+            models.Index(
+                fields=["dicom_study_id"],
+                opclasses=["varchar_pattern_ops"],
+                name="study_by_study_id",
+            ),
             models.Index(
                 F("study_date").desc(nulls_last=True), F("id").desc(), name="study_newest"
             ),
@@ -67,6 +89,16 @@ class Study(models.Model):
                 name="study_newest_of_institution",
             ),
             GinIndex(fields=["name_grams"], name="study_by_name"),
+            # "*chest*" anywhere in these, and the modalities (sharing.dicomweb.matching).
+            GinIndex(
+                Func("patient_name", function="sharing_grams"),
+                Func("patient_id", function="sharing_grams"),
+                Func("accession_number", function="sharing_grams"),
+                Func("study_description", function="sharing_grams"),
+                Func("referring_physician_name", function="sharing_grams"),
+                F("modalities"),
+                name="study_by_text",
+            ),
             models.Index(
                 fields=["institution", "state"],
                 condition=~Q(state="archived"),
@@ -95,6 +127,11 @@ class Series(models.Model):
     body_part_examined = models.CharField(max_length=64, blank=True, default="")
     series_date = models.DateField(null=True)
     series_time = models.CharField(max_length=16, blank=True, default="")
+    performed_date = models.DateField(null=True)  # Performed Procedure Step Start Date
+    performed_time = models.CharField(max_length=16, blank=True, default="", db_default="")
+    # Request Attributes Sequence: one object for each item, texts by tag.
+    request_attributes = models.JSONField(default=list, db_default=_NO_ITEMS, blank=True)
+    more = models.JSONField(default=dict, db_default=_NO_FACTS, blank=True)  # as that of the study
     instance_count = models.PositiveIntegerField(default=0)
     size_bytes = models.PositiveBigIntegerField(default=0)
     listed_instances = models.PositiveIntegerField(null=True)
@@ -113,12 +150,23 @@ class Series(models.Model):
                 fields=["study", "series_instance_uid"], name="series_once_per_study"
             )
         ]
-        indexes = [models.Index(fields=["series_instance_uid"], name="series_by_uid")]
+        indexes = [
+            models.Index(fields=["series_instance_uid"], name="series_by_uid"),
+            models.Index(fields=["modality"], name="series_by_modality"),
+            models.Index(fields=["performed_date"], name="series_by_performed_date"),
+            GinIndex(
+                fields=["request_attributes"],
+                opclasses=["jsonb_path_ops"],
+                condition=~Q(request_attributes=[]),
+                name="series_by_request",
+            ),
+            GinIndex(Func("series_description", function="sharing_grams"), name="series_by_text"),
+        ]
+
+    def __str__(self) -> str:
+        return self.series_instance_uid
 
     @property
     def is_held(self) -> bool:
         """Whether instances of it can be read: packed, or received and not yet packed."""
         return bool(self.current_id or self.newest_received)
-
-    def __str__(self) -> str:
-        return self.series_instance_uid

@@ -25,7 +25,7 @@ class StudyDetail:
     @property
     def first_image_series(self) -> Series | None:
         """The series to open first: the largest one that is archived."""
-        held = [each for each in self.series if each.current_id]
+        held = [each for each in self.series if each.is_held]
         return max(held, key=lambda each: each.instance_count, default=None)
 
     @property

@@ -8,6 +8,7 @@ from common.archive import keys
 from common.archive.documents import InstanceEntry, SeriesIndex
 from common.kept import Kept
 from common.storage import object_store
+from sharing.selectors.gathering import gathered, is_gathered
 from sharing.selectors.studies import SeriesPlace
 
 # A revision never changes, so its answer stays until it is crowded out.
@@ -20,7 +21,7 @@ def series_slices(place: SeriesPlace) -> list[dict[str, Any]]:
         return []
     found = _kept.get(place.prefix)
     if found is None:
-        index = SeriesIndex.from_bytes(object_store().get_bytes(keys.index_key(place.prefix)))
+        index = _index(place.prefix)
         shown = [entry for entry in index.instances if entry.frames.kind != "none"]
         found = [
             {"uid": entry.sop_instance_uid, "frames": max(entry.frames.count, 1)}
@@ -28,6 +29,12 @@ def series_slices(place: SeriesPlace) -> list[dict[str, Any]]:
         ]
         _kept.put(place.prefix, found)
     return found
+
+
+def _index(prefix: str) -> SeriesIndex:
+    if is_gathered(prefix):
+        return gathered(prefix).index
+    return SeriesIndex.from_bytes(object_store().get_bytes(keys.index_key(prefix)))
 
 
 def _order(entry: InstanceEntry) -> tuple[bool, int, str]:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import OrderBy
 
 from common.errors import NotFound
@@ -18,6 +18,7 @@ from common.kept import Kept
 from sharing.errors import NotPulledYet
 from sharing.models import Series, Study
 from sharing.permissions import Basis, sight_of
+from sharing.selectors.gathering import prefix_of
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -148,7 +149,8 @@ def place_series(
         place = _series_place(_place_of(actor, series.study), series)
         if not place.prefix:
             raise NotPulledYet
-        _places.put(key, place)
+        if not series.newest_received:  # else the next instance may have come already
+            _places.put(key, place)
     _still_visible(actor, place.study)
     return place
 
@@ -156,7 +158,9 @@ def place_series(
 def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
     """The archived series of a study that was placed, in a stable order."""
     series = (
-        Series.objects.filter(study_id=place.study_id, current__isnull=False)
+        Series.objects.filter(
+            Q(current__isnull=False) | Q(newest_received__gt=0), study_id=place.study_id
+        )
         .select_related("current")
         .order_by(F("series_number").asc(nulls_last=True), "id")
     )
@@ -175,6 +179,14 @@ def copies_of(actor: User, study_instance_uids: Collection[str]) -> dict[str, li
     for uid, code in rows:
         copies.setdefault(uid, []).append(code)
     return copies
+
+
+def forget_series(
+    *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
+) -> bool:
+    """Look again for one series; False when nothing was kept, so that looking again finds the same."""
+    key = ("series", actor.pk, institution_code, study_instance_uid, series_instance_uid)
+    return _places.drop(key)
 
 
 def forget_places() -> None:
@@ -202,9 +214,9 @@ def _series_place(study: StudyPlace, series: Series) -> SeriesPlace:
         study=study,
         series_id=series.pk,
         series_instance_uid=series.series_instance_uid,
-        prefix=current.prefix if current else "",
-        instance_count=current.instance_count if current else 0,
-        size_bytes=current.size_bytes if current else 0,
+        prefix=prefix_of(series),
+        instance_count=series.instance_count if series.is_held else 0,
+        size_bytes=current.size_bytes if current else series.size_bytes,
     )
 
 

@@ -73,7 +73,7 @@ class SeriesIndex:
             "compared_by": self.compared_by,
         }
         opening = orjson.dumps(head)[:-1] + b',"instances":'
-        lines = (orjson.dumps(_instance_to_json(entry)) for entry in self.instances)
+        lines = (orjson.dumps(entry_to_json(entry)) for entry in self.instances)
         return _gzipped(opening, lines, b"}")
 
     @classmethod
@@ -104,7 +104,7 @@ class SeriesIndex:
                 listed_instances=document.get("listed_instances"),
                 compared_by=document.get("compared_by", ""),
                 version=version,
-                instances=tuple(_instance_from_json(item) for item in document["instances"]),
+                instances=tuple(entry_from_json(item) for item in document["instances"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DocumentUnreadable(
@@ -177,7 +177,8 @@ def _parsed(data: bytes, what: str) -> Any:
         raise DocumentUnreadable(f"The {what} is not JSON.") from error
 
 
-def _instance_to_json(entry: InstanceEntry) -> dict[str, Any]:
+def entry_to_json(entry: InstanceEntry) -> dict[str, Any]:
+    """As it stands in the index document."""
     return {
         "sop_instance_uid": entry.sop_instance_uid,
         "sop_class_uid": entry.sop_class_uid,
@@ -191,7 +192,8 @@ def _instance_to_json(entry: InstanceEntry) -> dict[str, Any]:
     }
 
 
-def _instance_from_json(item: dict[str, Any]) -> InstanceEntry:
+def entry_from_json(item: dict[str, Any]) -> InstanceEntry:
+    """Read back."""
     return InstanceEntry(
         sop_instance_uid=item["sop_instance_uid"],
         sop_class_uid=item["sop_class_uid"],

@@ -79,12 +79,16 @@ class DICOMwebView(View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             check_uids(kwargs)
-            answer = super().dispatch(request, *args, **kwargs)
+            answer = self.handle(request, *args, **kwargs)
         except NotAcceptable as refusal:
             answer = dicomweb_error(request, 406, refusal.message, code=refusal.code)
         except DomainError as refusal:
             answer = domain_error_response(request, refusal)
         return _without_body(answer) if request.method == "HEAD" else answer
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """What the method's handler answers."""
+        return super().dispatch(request, *args, **kwargs)
 
     @cached_property
     def accepted(self) -> list[MediaType]:
