@@ -6,7 +6,7 @@ means the same wherever it came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,6 +22,32 @@ SOP_INSTANCE_UID = "00080018"
 INSTANCE_NUMBER = "00200013"
 RELATED_INSTANCES_OF_STUDY = "00201208"
 RELATED_INSTANCES_OF_SERIES = "00201209"
+REQUEST_ATTRIBUTES = "00400275"
+SCHEDULED_STEP_ID = "00400009"
+REQUESTED_PROCEDURE_ID = "00401001"
+TIMEZONE_OFFSET = "00080201"
+# What a search may ask for beside the columns. Nothing that may hold a resident ID or a story about the patient.
+MORE_OF_STUDY = (
+    TIMEZONE_OFFSET,
+    "00081060",  # Name of Physician(s) Reading Study
+    "00101010",  # Patient's Age
+    "00101020",  # Patient's Size
+    "00101030",  # Patient's Weight
+    "00321060",  # Requested Procedure Description
+)
+MORE_OF_SERIES = (
+    TIMEZONE_OFFSET,
+    "00080070",  # Manufacturer
+    "00081010",  # Station Name
+    "00081040",  # Institutional Department Name
+    "00081090",  # Manufacturer's Model Name
+    "00181030",  # Protocol Name
+    "00185100",  # Patient Position
+    "00200060",  # Laterality
+    "00400254",  # Performed Procedure Step Description
+)
+_OF_REQUEST = (SCHEDULED_STEP_ID, REQUESTED_PROCEDURE_ID, "00400007", "00321060")
+_MOST_REQUESTS = 16
 
 
 @dataclass(frozen=True)
@@ -39,6 +65,7 @@ class StudyFacts:
     dicom_study_id: str
     study_description: str
     referring_physician_name: str
+    more: dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,10 @@ class SeriesFacts:
     body_part_examined: str
     series_date: date | None
     series_time: str
+    performed_date: date | None
+    performed_time: str
+    request_attributes: list[dict[str, str]]
+    more: dict[str, list[Any]]
 
 
 def study_facts(attributes: Attributes) -> StudyFacts:
@@ -67,6 +98,7 @@ def study_facts(attributes: Attributes) -> StudyFacts:
         dicom_study_id=text(attributes, "00200010", 64),
         study_description=text(attributes, "00081030", 256),
         referring_physician_name=person_name(attributes, "00080090"),
+        more=more(attributes, MORE_OF_STUDY),
     )
 
 
@@ -79,7 +111,38 @@ def series_facts(attributes: Attributes) -> SeriesFacts:
         body_part_examined=text(attributes, "00180015", 64),
         series_date=day(attributes, "00080021"),
         series_time=text(attributes, "00080031", 16),
+        performed_date=day(attributes, "00400244"),
+        performed_time=text(attributes, "00400245", 16),
+        request_attributes=request_attributes(attributes),
+        more=more(attributes, MORE_OF_SERIES),
     )
+
+
+def request_attributes(attributes: Attributes) -> list[dict[str, str]]:
+    """The items of Request Attributes Sequence that say something, as texts by tag."""
+    items = [each for each in values(attributes, REQUEST_ATTRIBUTES) if isinstance(each, Mapping)]
+    found = (
+        {tag: said for tag in _OF_REQUEST if (said := text(each, tag, 64))}
+        for each in items[:_MOST_REQUESTS]
+    )
+    return [item for item in found if item]
+
+
+def more(attributes: Attributes, tags: Iterable[str]) -> dict[str, list[Any]]:
+    """The values of these attributes that are there: short texts, numbers and names, nothing nested."""
+    found = {tag: [_kept(each) for each in values(attributes, tag)[:8]] for tag in tags}
+    return {
+        tag: kept for tag, kept in found.items() if any(each not in (None, "") for each in kept)
+    }
+
+
+def _kept(value: object) -> Any:
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        groups = ("Alphabetic", "Ideographic", "Phonetic")
+        return {name: clean(value[name])[:128] for name in groups if value.get(name)}
+    return clean(value)[:128]
 
 
 def modalities_in_study(attributes: Attributes) -> list[str]:
