@@ -1,239 +1,263 @@
-"""Rendered resources and thumbnails of instances and frames (PS3.18 §10.4.1.1.3 and .6, 2024e)."""
+"""Rendered resources and thumbnails (PS3.18 §10.4.1.1.3 and §10.4.1.1.5, 2024e)."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import orjson
-from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from redis.exceptions import RedisError
 
 from common.dicomweb.media_types import Representation
-from common.dicomweb.render import (
-    LARGE_SAMPLES,
-    MAX_SIDE,
-    Picture,
-    Voi,
-    Window,
-    render,
-    require_renderable,
-)
-from common.dicomweb.server import BadRequest, NotAcceptable, not_modified
+from common.dicomweb.multipart import Part
+from common.dicomweb.render import Picture
+from common.dicomweb.render_picture import GIF, JPEG, PNG
+from common.dicomweb.server import NotAcceptable, ServedPayload, not_modified
+from common.errors import DomainError
 from sharing.dicomweb import trail
-from sharing.dicomweb.bulk import read_value
-from sharing.dicomweb.documents import Held, OpenPacks, held_series
-from sharing.dicomweb.frames import (
-    frame_size,
-    parse_frame_list,
-    read_one,
-    require_frames,
-    transfer_syntax_of_frames,
-)
+from sharing.dicomweb.documents import held_series
+from sharing.dicomweb.drawing import Shot, draw_animation, drawn, keep, kept, tag_of
+from sharing.dicomweb.frames import parse_frame_list, require_frames
+from sharing.dicomweb.picture_parameters import read_notes, read_picture
+from sharing.dicomweb.rendered_documents import document_answer
 from sharing.dicomweb.wado import RetrieveView
-from sharing.errors import RenderingBusy
 
 if TYPE_CHECKING:
     from common.archive.documents import InstanceEntry
+    from sharing.selectors import SeriesPlace
 
-log = logging.getLogger(__name__)
-
-_OFFERS = (
-    Representation("image/jpeg", multipart=False),
-    Representation("image/png", multipart=False),
-)
-_KEPT_S = 300
-_KEPT_MOST_BYTES = 512 * 1024
+MOST_PICTURES = 2_000  # of one answer
 _THUMBNAIL = (128, 128)
-# A large frame takes some 8 bytes a sample while it is rendered: a few at a time, however many threads.
-LARGE_AT_ONCE = 2
-PATIENCE_S = 15.0
-_places_for_large = threading.BoundedSemaphore(LARGE_AT_ONCE)
-_MOST_WINDOW, _LEAST_WIDTH = 1e9, 1e-6  # no stored value lies outside
-_FUNCTIONS: dict[str, Voi] = {
-    "": "linear",
-    "linear": "linear",
-    "linear-exact": "linear-exact",
-    "sigmoid": "sigmoid",
-}
+_FIRST_TRIED = 3  # pictures of several, before all of them are taken for unreadable
+_SINGLE = tuple(Representation(each, multipart=False) for each in (JPEG, PNG, GIF))
+_PARTS = tuple(Representation(each) for each in (JPEG, PNG, GIF))
+_ANIMATION = Representation(GIF, multipart=False)
+_ONE_REFUSED = "Pictures are given as image/jpeg, image/png or image/gif."
+_MANY_REFUSED = (
+    'Several pictures are given as multipart/related; type="image/jpeg" (or image/png, image/gif), '
+    "or as one animated image/gif."
+)
+_NO_PICTURE = "This resource has no picture that can be shown."
 
 
-class RenderedView(RetrieveView):
-    """``…/rendered``: JPEG or PNG. Of a multi-frame instance without a frame, the first one."""
+class PictureView(RetrieveView):
+    """What all rendered resources share: reading the parameters, and answering one picture or several."""
 
     default_viewport: tuple[int, int] | None = None
     default_quality = 90
 
-    def get(
-        self, request: HttpRequest, *, instance_uid: str, frames: str = "1", **_: str
+    @property
+    def asked(self) -> Picture:
+        """What the parameters ask for; the media type follows from the negotiation."""
+        return read_picture(
+            self.request.META.get("QUERY_STRING", ""),
+            viewport=self.default_viewport,
+            quality=self.default_quality,
+        )
+
+    def one(self, place: SeriesPlace, shot: Shot, media_type: str) -> HttpResponseBase:
+        picture = _in_type(self.asked, media_type)
+        etag = f'"{shot.key(picture)}"'
+        same = not_modified(self.request, etag)
+        if same is not None:
+            return same
+        body = drawn(shot, picture)
+        trail.record_read(self.actor, place.study, purpose=trail.VIEW)
+        return self.finished(HttpResponse(body, content_type=media_type), etag)
+
+    def several(
+        self, shots: Sequence[tuple[SeriesPlace, Shot]], chosen: Representation
     ) -> HttpResponseBase:
-        numbers = parse_frame_list(frames)
-        if len(numbers) > 1:
-            raise NotAcceptable("One frame is rendered at a time.")
-        chosen = self.negotiate(_OFFERS, refusal="Pictures are given as image/jpeg or image/png.")
-        picture = self._picture(request.GET, chosen.media_type)
+        """Each in a part of its own, drawn when its turn comes; or all as one animation."""
+        if not shots:
+            raise NotAcceptable(_NO_PICTURE)
+        if len(shots) > MOST_PICTURES:
+            raise NotAcceptable(
+                f"More than {MOST_PICTURES} pictures: ask for single instances or frames."
+            )
+        picture = _in_type(self.asked, chosen.media_type)
+        etag = f'"{tag_of(chosen.multipart, *(shot.key(picture) for _, shot in shots))}"'
+        same = not_modified(self.request, etag)
+        if same is not None:
+            return same
+        if chosen.multipart:
+            _require_one_of(shots, picture)
+            parts = self._parts(shots, picture)
+            payload = ServedPayload(parts, media_type=chosen.media_type, resources=_Nothing())
+            answer: HttpResponseBase = payload.response()
+        else:
+            answer = HttpResponse(_animated(etag, shots, picture), content_type=GIF)
+        trail.record_read(self.actor, shots[0][0].study, purpose=trail.VIEW)
+        return self.finished(answer, etag)
+
+    def _parts(self, shots: Sequence[tuple[SeriesPlace, Shot]], picture: Picture) -> Iterator[Part]:
+        for place, shot in shots:
+            try:
+                body, media_type = drawn(shot, picture), picture.media_type
+            except DomainError as refusal:
+                # The others can be shown. A missing part would look as if there were no picture.
+                body, media_type = f"{refusal.message}\n".encode(), "text/plain; charset=utf-8"
+            yield self._part(place, shot, media_type, body)
+
+    def _part(self, place: SeriesPlace, shot: Shot, media_type: str, body: bytes) -> Part:
+        instance = f"{self.url_of(place)}/instances/{shot.entry.sop_instance_uid}"
+        location = f"{instance}/frames/{shot.number}/rendered"
+        return Part(media_type, [body], len(body), location)
+
+    def finished(self, answer: HttpResponseBase, etag: str) -> HttpResponseBase:
+        answer["ETag"] = etag
+        # Asked again each time, so that a withdrawn right works; the answer is then 304.
+        answer["Cache-Control"] = "private, no-cache"
+        answer["Vary"] = "Accept, Cookie, Authorization"
+        unknown = read_notes(self.request.GET.get("annotation", ""))[1]
+        if unknown:
+            answer["Warning"] = f'299 - "{unknown} values of annotation are not known here"'
+        return answer
+
+
+class RenderedView(PictureView):
+    """``…/instances/{instance}/rendered`` and ``…/frames/{frames}/rendered``.
+
+    A multi-frame instance in one part is its representative frame, else its first; in parts, all of them.
+    """
+
+    def get(
+        self, request: HttpRequest, *, instance_uid: str, frames: str = "", **_: str
+    ) -> HttpResponseBase:
         place = self.series()
         held = held_series(place)
         entry = held.instance(instance_uid)
         if entry.frames.count == 0:
-            raise NotAcceptable("This instance has no picture that can be shown.")
-        require_frames(entry.frames, numbers)
-        key = _key(place.prefix, instance_uid, numbers[0], picture)
-        same = not_modified(request, f'"{key}"')
-        if same is not None:
-            return same
-        body = _kept(key)
-        if body is None:
-            body = draw(held, entry, numbers[0], picture)
-            _keep(key, body)
-        trail.record_read(self.actor, place.study, purpose=trail.VIEW)
-        answer = HttpResponse(body, content_type=picture.media_type)
-        answer["ETag"] = f'"{key}"'
-        answer["Cache-Control"] = "private, no-cache"
-        answer["Vary"] = "Accept, Cookie, Authorization"
-        return answer
+            return document_answer(self, place, held, entry)
+        numbers = self._numbers(entry, frames)
+        if len(numbers) == 1 and (frames or entry.frames.count == 1):
+            chosen = self.negotiate((*_SINGLE, *_PARTS), refusal=_ONE_REFUSED)
+        elif frames:
+            chosen = self.negotiate((*_PARTS, _ANIMATION), refusal=_MANY_REFUSED)
+        else:
+            chosen = self.negotiate((*_SINGLE, *_PARTS), refusal=_ONE_REFUSED)
+            if chosen.multipart or chosen == _ANIMATION:
+                numbers = list(range(1, entry.frames.count + 1))
+        if len(numbers) == 1 and not chosen.multipart:
+            return self.one(place, Shot(held, entry, numbers[0]), chosen.media_type)
+        return self.several([(place, Shot(held, entry, each)) for each in numbers], chosen)
 
-    def _picture(self, parameters: QueryDict, media_type: str) -> Picture:
-        return Picture(
-            media_type=media_type,
-            quality=read_quality(parameters.get("quality", ""), self.default_quality),
-            viewport=read_viewport(parameters.get("viewport", "")) or self.default_viewport,
-            window=read_window(parameters.get("window", "")),
-        )
+    def _numbers(self, entry: InstanceEntry, frames: str) -> list[int]:
+        numbers = parse_frame_list(frames) if frames else [1]
+        require_frames(entry.frames, numbers)
+        return numbers
+
+
+class RenderedSeriesView(PictureView):
+    """``…/series/{series}/rendered``: every frame of every instance that has a picture."""
+
+    def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
+        return self._answer([self.series()])
+
+    def _answer(self, places: Sequence[SeriesPlace]) -> HttpResponseBase:
+        chosen = self.negotiate((*_PARTS, _ANIMATION), refusal=_MANY_REFUSED)
+        shots: list[tuple[SeriesPlace, Shot]] = []
+        for place in places:
+            held = held_series(place)
+            for entry in held.index.instances:
+                if len(shots) + entry.frames.count > MOST_PICTURES:
+                    raise NotAcceptable(
+                        f"More than {MOST_PICTURES} pictures: ask for single series or instances."
+                    )
+                numbers = range(1, entry.frames.count + 1)
+                shots += [(place, Shot(held, entry, number)) for number in numbers]
+        return self.several(shots, chosen)
+
+
+class RenderedStudyView(RenderedSeriesView):
+    """``/studies/{study}/rendered``: the same of all its series."""
+
+    def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
+        return self._answer(self.series_of_study())
 
 
 class ThumbnailView(RenderedView):
-    """``…/thumbnail``: a small picture; 128 pixels on the longer side unless a viewport is given."""
+    """A small picture of one frame; 128 pixels on the longer side unless a viewport is given."""
 
     default_viewport = _THUMBNAIL
     default_quality = 75
 
+    def get(
+        self, request: HttpRequest, *, instance_uid: str, frames: str = "", **_: str
+    ) -> HttpResponseBase:
+        place = self.series()
+        held = held_series(place)
+        entry = held.instance(instance_uid)
+        if entry.frames.count == 0:
+            raise NotAcceptable(_NO_PICTURE)
+        numbers = self._numbers(entry, frames)
+        if len(numbers) > 1:
+            raise NotAcceptable("A thumbnail is that of one frame.")
+        chosen = self.negotiate(_SINGLE, refusal=_ONE_REFUSED)
+        return self.one(place, Shot(held, entry, numbers[0]), chosen.media_type)
 
-def draw(held: Held, entry: InstanceEntry, number: int, picture: Picture) -> bytes:
-    """The picture of one frame.
 
-    Raises:
-        NotAcceptable: its pixels cannot be decoded here, or are too many.
-        RenderingBusy: it is large, and other large ones are being rendered.
-    """
-    attributes = orjson.loads(held.metadata(entry.sop_instance_uid))
-    samples = require_renderable(attributes, frame_size(entry.frames, number))
-    packs = OpenPacks()
-    with _place_for(samples):
+class ThumbnailOfManyView(PictureView):
+    """Thumbnail of a series or a study: the middle frame of its middle instance that can be shown."""
+
+    default_viewport = _THUMBNAIL
+    default_quality = 75
+
+    def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
+        places = [self.series()] if "series_uid" in self.kwargs else self.series_of_study()
+        chosen = self.negotiate(_SINGLE, refusal=_ONE_REFUSED)
+        refused = NotAcceptable(_NO_PICTURE)
+        for place, shot in _candidates(places):
+            try:
+                return self.one(place, shot, chosen.media_type)
+            except NotAcceptable as refusal:
+                refused = refusal
+        raise refused
+
+
+def _candidates(places: Sequence[SeriesPlace]) -> Iterator[tuple[SeriesPlace, Shot]]:
+    """The middle of each of the first series that have pictures."""
+    tried = 0
+    for place in places:
+        held = held_series(place)
+        pictured = [entry for entry in held.index.instances if entry.frames.count]
+        if pictured and tried < _FIRST_TRIED:
+            tried += 1
+            entry = pictured[len(pictured) // 2]
+            yield place, Shot(held, entry, (entry.frames.count + 1) // 2)
+
+
+def _require_one_of(shots: Sequence[tuple[SeriesPlace, Shot]], picture: Picture) -> None:
+    """Draw before the answer starts: a refusal of all is an answer, not a body full of excuses."""
+    refused = NotAcceptable(_NO_PICTURE)
+    for _, shot in shots[:_FIRST_TRIED]:
         try:
-            pack = packs.pack(held.index.pack_key)
-
-            def bulk(uri: str) -> bytes:
-                path = uri.rpartition("/bulkdata/")[2]
-                known = path in entry.bulk
-                return b"".join(read_value(pack, held, entry, path)[0]) if known else b""
-
-            return render(
-                attributes,
-                read_one(packs, held, entry, number),
-                picture,
-                transfer_syntax_uid=transfer_syntax_of_frames(entry),
-                number=number,
-                bulk=bulk,
-            )
-        finally:
-            packs.close()
+            drawn(shot, picture)
+        except NotAcceptable as refusal:
+            refused = refusal
+        else:
+            return
+    raise refused
 
 
-@contextmanager
-def _place_for(samples: int) -> Iterator[None]:
-    if samples < LARGE_SAMPLES:
-        yield
-        return
-    if not _places_for_large.acquire(timeout=PATIENCE_S):
-        raise RenderingBusy
-    try:
-        yield
-    finally:
-        _places_for_large.release()
+def _animated(etag: str, shots: Sequence[tuple[SeriesPlace, Shot]], picture: Picture) -> bytes:
+    key = etag.strip('"')
+    body = kept(key)
+    if body is None:
+        body = draw_animation([shot for _, shot in shots], picture)
+        keep(key, body)
+    return body
 
 
-def read_window(text: str) -> Window | None:
-    """``center,width,function`` (§8.3.5.1.4).
+@lru_cache(maxsize=1024)
+def _in_type(picture: Picture, media_type: str) -> Picture:
+    return replace(picture, media_type=media_type)
 
-    Raises:
-        BadRequest: not of that form.
-    """
-    if not text:
+
+class _Nothing:
+    """Pictures are read and closed one by one: the payload has nothing to close."""
+
+    def close(self) -> None:
         return None
-    center, width, function = (*text.split(","), "", "")[:3]
-    try:
-        values = float(center), float(width)
-    except ValueError as error:
-        raise BadRequest("The window is not of the form center,width,function.") from error
-    known = function.strip().lower().replace("_", "-")
-    if known not in _FUNCTIONS or not _is_window(*values):
-        raise BadRequest(
-            "The window needs a width above 0 and linear, linear-exact or sigmoid as function."
-        )
-    return Window(*values, function=_FUNCTIONS[known])
-
-
-def _is_window(center: float, width: float) -> bool:
-    """Whether both are numbers that pixels can have; a NaN is not."""
-    return abs(center) <= _MOST_WINDOW and _LEAST_WIDTH <= width <= _MOST_WINDOW
-
-
-def read_viewport(text: str) -> tuple[int, int] | None:
-    """``vw,vh`` (§8.3.5.1.3); source regions are not offered.
-
-    Raises:
-        BadRequest: not of that form, or larger than is rendered.
-    """
-    if not text:
-        return None
-    sides = text.split(",")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
-        raise BadRequest("The viewport is not of the form width,height.")
-    # Cut behind the digits that matter: what is longer is too large in any case.
-    width, height = (int(side.lstrip("0")[:6] or "0") for side in sides)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise BadRequest(f"The viewport has sides of 1 to {MAX_SIDE}.")
-    return width, height
-
-
-def read_quality(text: str, default: int) -> int:
-    """1 to 100 (§8.3.5.1.2).
-
-    Raises:
-        BadRequest: something else.
-    """
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
-        raise BadRequest("The quality is a whole number from 1 to 100.")
-    return int(text)
-
-
-def _key(prefix: str, instance_uid: str, number: int, picture: Picture) -> str:
-    text = f"{prefix} {instance_uid} {number} {picture}"
-    return f"rendered-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-def _kept(key: str) -> bytes | None:
-    try:
-        kept: bytes | None = cache.get(key)
-    except (RedisError, OSError):
-        log.warning("rendered pictures are not kept: the cache does not answer")
-        return None
-    return kept
-
-
-def _keep(key: str, body: bytes) -> None:
-    if len(body) > _KEPT_MOST_BYTES:
-        return
-    try:
-        cache.set(key, body, timeout=_KEPT_S)
-    except (RedisError, OSError):
-        log.warning("rendered pictures are not kept: the cache does not answer")

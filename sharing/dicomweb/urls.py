@@ -40,6 +40,12 @@ def _resources() -> list[URLPattern]:
         path(f"{_FRAMES}/rendered", rendered.RenderedView.as_view(), name="frame-rendered"),
         path(f"{_INSTANCE}/thumbnail", rendered.ThumbnailView.as_view(), name="thumbnail"),
         path(f"{_FRAMES}/thumbnail", rendered.ThumbnailView.as_view(), name="frame-thumbnail"),
+        path(f"{_STUDY}/rendered", rendered.RenderedStudyView.as_view(), name="study-rendered"),
+        path(f"{_SERIES}/rendered", rendered.RenderedSeriesView.as_view(), name="series-rendered"),
+        path(f"{_STUDY}/thumbnail", rendered.ThumbnailOfManyView.as_view(), name="study-thumbnail"),
+        path(
+            f"{_SERIES}/thumbnail", rendered.ThumbnailOfManyView.as_view(), name="series-thumbnail"
+        ),
     ]
 
 

@@ -14,8 +14,8 @@ from django.test import Client
 from common.dicomweb.server import BadRequest
 from sharing.dicomweb.instances import _pattern
 from sharing.dicomweb.matching import person_name, text_any_case
+from sharing.dicomweb.picture_parameters import read_quality
 from sharing.dicomweb.query import Search, parse_search
-from sharing.dicomweb.rendered import read_quality
 from tests.support.pages import Province, make_province
 
 UID = "1.2.826.0.1.3680043.8.498.66616929511335785754666107427699024132"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from common.dicomweb import render as rendering
+from common.dicomweb import render_pixels
 from common.dicomweb.errors import AddressNotAllowed
 from common.dicomweb.guard import AddressRules
 from common.dicomweb.render import Picture, render
@@ -18,7 +18,7 @@ from common.dicomweb.server import BadRequest, NotAcceptable
 from hospitals.errors import EndpointInvalid, FolderUnusable
 from hospitals.services import EndpointSettings
 from hospitals.services.endpoints import _checked
-from sharing.dicomweb.rendered import read_window
+from sharing.dicomweb.picture_parameters import read_window
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_small_picture_that_says_it_is_huge_reaches_no_decoder(
     def decoder(uid: object) -> None:
         raise AssertionError("the decoder would make room for what the stream says")
 
-    monkeypatch.setattr(rendering, "get_decoder", decoder)
+    monkeypatch.setattr(render_pixels, "get_decoder", decoder)
 
     with pytest.raises(NotAcceptable, match="larger"):
         render(_header(64), frame, Picture(), transfer_syntax_uid=syntax)

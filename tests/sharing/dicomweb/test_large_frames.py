@@ -18,7 +18,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 
 from common.dicomweb.render import Picture
-from sharing.dicomweb import rendered
+from sharing.dicomweb import drawing
 from sharing.dicomweb.documents import held_series
 from sharing.selectors import place_series
 from tests.sharing.dicomweb.conftest import Province
@@ -33,6 +33,7 @@ OCTETS = "application/octet-stream; transfer-syntax=*"
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
     cache.clear()
+    drawing.forget_pictures()
 
 
 def write_compressed(path: Path, frame: bytes, *, fragments: int = 1, side: int = 64) -> Path:
@@ -97,7 +98,7 @@ def test_a_frame_that_is_too_large_to_be_rendered_is_not_even_read(
     def never(*_: Any) -> bytes:
         raise AssertionError("read")
 
-    monkeypatch.setattr(rendered, "read_one", never)
+    monkeypatch.setattr(drawing, "read_one", never)
     path = write_compressed(tmp_path / "large.dcm", frame, side=side)
     stored = archive.archive_files(province.near, [path], tmp_path=tmp_path)[0]
 
@@ -110,7 +111,7 @@ def test_a_frame_that_is_too_large_to_be_rendered_is_not_even_read(
 @pytest.fixture
 def drawn(province: Province, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What ``draw`` needs for a small instance that counts as a large one."""
-    monkeypatch.setattr(rendered, "LARGE_SAMPLES", 100)
+    monkeypatch.setattr(drawing, "LARGE_SAMPLES", 100)
     stored = archive.archive_files(province.near, [SMALL], tmp_path=tmp_path)[0]
     place = place_series(
         actor=province.radiologist,
@@ -118,7 +119,8 @@ def drawn(province: Province, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         series_instance_uid=stored.header.series_instance_uid,
     )
     held = held_series(place)
-    return held, held.instance(stored.header.sop_instance_uid), 1, Picture(), stored
+    shot = drawing.Shot(held, held.instance(stored.header.sop_instance_uid))
+    return shot, Picture(), stored
 
 
 def test_large_frames_are_rendered_two_at_a_time(
@@ -135,10 +137,10 @@ def test_large_frames_are_rendered_two_at_a_time(
             now[0] -= 1
         return b"picture"
 
-    monkeypatch.setattr(rendered, "render", slow)
+    monkeypatch.setattr(drawing, "render", slow)
     done: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: done.append(rendered.draw(*drawn[:4]))) for _ in range(6)
+        threading.Thread(target=lambda: done.append(drawing.draw(*drawn[:2]))) for _ in range(6)
     ]
     for thread in threads:
         thread.start()
@@ -152,11 +154,11 @@ def test_large_frames_are_rendered_two_at_a_time(
 def test_who_waits_too_long_for_a_large_picture_is_told_to_come_back(
     drawn: Any, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendered, "PATIENCE_S", 0.01)
-    url = f"{ROOT}{drawn[4].url}/rendered"
+    monkeypatch.setattr(drawing, "PATIENCE_S", 0.01)
+    url = f"{ROOT}{drawn[2].url}/rendered"
     with ExitStack() as stack:
-        for _ in range(rendered.LARGE_AT_ONCE):
-            stack.enter_context(rendered._places_for_large)
+        for _ in range(drawing.LARGE_AT_ONCE):
+            stack.enter_context(drawing._places_for_large)
         busy = reader.get(url)
     after = reader.get(url)
 

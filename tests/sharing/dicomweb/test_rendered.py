@@ -16,6 +16,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from common.dicomweb import render
 from common.dicomweb.render import Picture, Window
 from common.dicomweb.server import NotAcceptable
+from sharing.dicomweb import drawing
 from tests.sharing.dicomweb.conftest import Province
 from tests.sharing.dicomweb.test_retrieve import ROOT, SMALL
 from tests.support import archive, dicom_files
@@ -24,6 +25,7 @@ from tests.support import archive, dicom_files
 @pytest.fixture(autouse=True)
 def _empty_cache(settings: Any) -> None:
     cache.clear()
+    drawing.forget_pictures()
 
 
 def picture_of(answer: Any) -> Image.Image:
@@ -81,7 +83,7 @@ def test_a_picture_is_kept_and_not_sent_twice_to_who_has_it(
     def never(*args: Any, **kwargs: Any) -> bytes:
         raise AssertionError("rendered again")
 
-    monkeypatch.setattr("sharing.dicomweb.rendered.render", never)
+    monkeypatch.setattr("sharing.dicomweb.drawing.render", never)
     again = reader.get(url)
     same = reader.get(url, headers={"if-none-match": first["ETag"]})
 

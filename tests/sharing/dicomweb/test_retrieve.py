@@ -303,7 +303,7 @@ def test_what_is_not_there_or_not_valid_is_answered_in_text(
         ("/rendered?viewport=0,5", 400),
         ("/rendered?viewport=99999,5", 400),
         ("/rendered?quality=101", 400),
-        ("/rendered?accept=image/gif", 406),
+        ("/rendered?accept=image/tiff", 406),
     ],
 )
 def test_parameters_that_are_not_valid_are_refused(
