@@ -28,6 +28,18 @@ _IDEOGRAPH = re.compile(f"[{_HAN}\u3040-\u30ff\uac00-\ud7af]+")
 _HAN_ONLY = re.compile(f"[{_HAN}]+")
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# A word that may be pinyin, of one syllable or several.
+_PINYIN = re.compile(
+    r"(?:(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])?"
+    r"(?:[iu]ang|iong|ueng|[aeio]ng|iao|[iuv]an|uai|[aeo]i|[ao]u|[aeiuv]n|i[aeu]|u[aoie]|ve|er|[aeiouv]))+"
+)
+_WRITTEN_ALIKE = (
+    (re.compile("sch|sh|ch(?=[eiy])|c(?=[eiy])|z"), "s"),
+    (re.compile("ph|v"), "f"),
+    (re.compile("ck|ch|c|q|gh|g"), "k"),
+    (re.compile("x"), "ks"),
+    (re.compile("d"), "t"),
+)
 
 
 def name_grams(person_name: str) -> list[str]:
@@ -41,6 +53,7 @@ def name_grams(person_name: str) -> list[str]:
         text = _plain(group)
         found.update(dict.fromkeys(_ideograph_grams("".join(_IDEOGRAPH.findall(text)))))
         found.update(dict.fromkeys(_latin_grams(_IDEOGRAPH.sub(" ", text))))
+        found.update(dict.fromkeys(_sounds(text)))
     words = dict.fromkeys(gram[:MAX_GRAM_CHARACTERS] for gram in found)
     return list(islice(words, MAX_GRAMS))
 
@@ -57,6 +70,54 @@ def query_grams(text: str) -> list[str]:
     for word in _WORD.findall(_IDEOGRAPH.sub(" ", plain)):
         found[word.lower()[:MAX_GRAM_CHARACTERS]] = None
     return list(found)
+
+
+def sounding_like(text: str) -> list[tuple[list[str], list[str]]]:
+    """For each word that was typed: the words a name must all have, or else one of those that sound like it."""
+    plain = _plain(text[:_MAX_QUERY_CHARACTERS])
+    found: list[tuple[list[str], list[str]]] = []
+    for run in _IDEOGRAPH.findall(plain):
+        words = [run] if len(run) == 1 else list(_pairs(run))
+        found.append((words, list(_sounds_of_han(run))))
+    for word in _WORD.findall(_IDEOGRAPH.sub(" ", plain)):
+        found.append(([word.lower()[:MAX_GRAM_CHARACTERS]], [sound(word)]))
+    return found
+
+
+def sound(word: str) -> str:
+    """What a Latin word sounds like, begun with ``~`` so that it is no word.
+
+    Pinyin: zh, ch, sh as z, c, s; -ng as -n; l as n, which many do not tell apart. Other words: their
+    consonants, those that are written in several ways as one (Smith, Smyth, Schmidt).
+    """
+    plain = word.lower()[:MAX_GRAM_CHARACTERS]
+    if _PINYIN.fullmatch(plain):
+        same = re.sub("(?<=[zcs])h", "", plain).replace("ng", "n").replace("l", "n")
+        return f"~{same.replace('v', 'u')}"
+    for written, one in _WRITTEN_ALIKE:
+        plain = written.sub(one, plain)
+    first, rest = plain[:1], re.sub("[aeiouyhw]", "", plain[1:])
+    first = "a" if first in "aeiouy" else first
+    return "~~" + re.sub(r"(.)\1+", r"\1", first + rest)
+
+
+def _sounds(text: str) -> Iterator[str]:
+    """How the words of one component group sound: family name, given name, the whole; each Latin word."""
+    yield from _sounds_of_han("".join(_IDEOGRAPH.findall(text)), parts=True)
+    components = [_WORD.findall(part) for part in _IDEOGRAPH.sub(" ", text).split("^")]
+    yield from (sound(word) for words in components for word in words)
+    family, given = ("".join(words) for words in (*components, [], [])[:2])
+    if given:
+        yield from (sound(given), sound(family + given))
+
+
+def _sounds_of_han(run: str, *, parts: bool = False) -> Iterator[str]:
+    """Of the whole run; with ``parts`` also of its first character, the family name, and of the rest."""
+    readings = [found for char in run[:16] if _HAN_ONLY.match(char) and (found := _readings(char))]
+    chosen = [readings, readings[:1], readings[1:]] if parts else [readings]
+    for syllables in filter(None, chosen):
+        for each in islice(product(*syllables), 8):
+            yield sound("".join(each))
 
 
 def _plain(text: str) -> str:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from common.dicom.names import MAX_GRAM_CHARACTERS, MAX_GRAMS, name_grams, query_grams
+from common.dicom.names import (
+    MAX_GRAM_CHARACTERS,
+    MAX_GRAMS,
+    name_grams,
+    query_grams,
+    sound,
+    sounding_like,
+)
 
 
 def finds(query: str, name: str) -> bool:
@@ -92,8 +99,46 @@ def test_words_are_bounded_and_fit_the_column():
 
 
 def test_an_ordinary_name_needs_few_words():
-    assert len(name_grams("Wang^XiaoMing=王^小明")) < 50
+    assert len(name_grams("Wang^XiaoMing=王^小明")) < 60
 
 
 def test_no_name_has_no_words():
     assert name_grams("") == name_grams("^^=^") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Smith", "Smyth"),
+        ("Catherine", "Katherine"),
+        ("Philip", "Filip"),
+        ("zhang", "zang"),
+        ("lin", "ning"),
+        ("xiaoming", "xiaomin"),
+        ("lv", "lu"),
+    ],
+)
+def test_words_that_many_write_or_say_alike_sound_the_same(one: str, other: str) -> None:
+    assert sound(one) == sound(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("zhang", "wang"), ("smith", "jones"), ("li", "liu")])
+def test_other_words_do_not(one: str, other: str) -> None:
+    assert sound(one) != sound(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("Zhang^San=张^三", "san zang"),
+        ("=张^三", "章三"),
+        ("=张^三", "zangsan"),
+        ("Smith^John", "john smyth"),
+        ("Müller^Anna", "anna muller"),
+    ],
+)
+def test_a_name_has_a_word_or_a_sound_for_each_word_typed(name: str, typed: str) -> None:
+    grams = set(name_grams(name))
+
+    for words, sounds in sounding_like(typed):
+        assert grams.issuperset(words) or grams.intersection(sounds)
