@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from common.errors import DomainError, Kind
 
 
@@ -73,7 +75,64 @@ class NotPulledYet(DomainError):
 
     code = "not-pulled-yet"
     kind = Kind.UNAVAILABLE
-    retry_after_s = 60
+    retry_after_s: float = 60
+
+    def __init__(
+        self, message: str = "", *, retry_after_s: float | None = None, **facts: object
+    ) -> None:
+        super().__init__(message, **facts)
+        if retry_after_s is not None:
+            self.retry_after_s = max(1, round(retry_after_s))
+
+    def again(self) -> Self:
+        """The same refusal for another reader."""
+        return type(self)(self.message, retry_after_s=self.retry_after_s, **self.facts)
+
+
+class HospitalAway(NotPulledYet):
+    """The hospital's archive cannot be asked at this moment."""
+
+    code = "hospital-away"
+
+
+class HospitalAtCap(NotPulledYet):
+    """The hospital sends as many series at once as it allows; this one is next but has not begun."""
+
+    code = "hospital-at-cap"
+    retry_after_s = 15
+
+
+class FetchNotBegun(NotPulledYet):
+    """The hospital was asked and has not begun to send; it goes on without the reader."""
+
+    code = "fetch-not-begun"
+    retry_after_s = 10
+
+
+class FetchFailed(NotPulledYet):
+    """The hospital was asked and did not send what it lists."""
+
+    code = "fetch-failed"
+
+
+class TooManyReadersWait(NotPulledYet):
+    """As many readers as are allowed wait for hospitals already."""
+
+    code = "too-many-readers-wait"
+    retry_after_s = 5
+
+
+class ReadBrokenOff(DomainError):
+    """The hospital failed in the middle of what was being read; the answer ends without its end."""
+
+    code = "read-broken-off"
+    kind = Kind.UPSTREAM
+
+
+class QuestionUnbounded(DomainError):
+    """Hospitals are asked with a patient, a number, a name, a study or at most 31 days."""
+
+    code = "question-unbounded"
 
 
 class NoteMissing(DomainError):
@@ -96,3 +155,66 @@ class RenderingBusy(DomainError):
     code = "rendering-busy"
     kind = Kind.UNAVAILABLE
     retry_after_s = 5
+
+
+class NowhereToStore(DomainError):
+    """This account may not store: only an institution's integrator may, and its readers what they derived."""
+
+    code = "nowhere-to-store"
+    kind = Kind.NOT_PERMITTED
+
+
+class SeveralInstitutions(DomainError):
+    """This account works for several institutions: name one, as /dicom-web/at/{institution}/."""
+
+    code = "several-institutions"
+    kind = Kind.CONFLICT
+
+
+class StoreBusy(DomainError):
+    """As many senders store at this moment as are taken at once: try again in some seconds."""
+
+    code = "store-busy"
+    kind = Kind.UNAVAILABLE
+    retry_after_s = 5
+
+
+class UnderLegalHold(DomainError):
+    """This study is under legal hold: it may not be deleted before the hold is released."""
+
+    code = "legal-hold"
+    kind = Kind.CONFLICT
+
+
+class NotUnderLegalHold(DomainError):
+    """There is no legal hold in force on this study."""
+
+    code = "no-legal-hold"
+    kind = Kind.CONFLICT
+
+
+class ReasonMissing(DomainError):
+    """A deletion names its reason by one of the known codes."""
+
+    code = "deletion-reason-missing"
+
+
+class NotDeleted(DomainError):
+    """No deletion of this study is in force, or its bytes are gone already."""
+
+    code = "not-deleted"
+    kind = Kind.CONFLICT
+
+
+class StudyIsDeleted(DomainError):
+    """The study was deleted and can still be brought back: undo the deletion first."""
+
+    code = "study-is-deleted"
+    kind = Kind.CONFLICT
+
+
+class StudyBeingStored(DomainError):
+    """Instances of this study are being stored at this moment: try again when that has ended."""
+
+    code = "study-being-stored"
+    kind = Kind.CONFLICT

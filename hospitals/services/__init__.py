@@ -11,6 +11,7 @@ from hospitals.services.institutions import (
     suspend,
     update_institution,
 )
+from hospitals.services.kept_origins import drop as drop_kept_origin
 from hospitals.services.memberships import end_membership, grant_membership
 from hospitals.services.origins import credentials_in_clear, open_origin
 from hospitals.services.probing import probe
@@ -26,6 +27,7 @@ __all__ = [
     "add_region",
     "ask_for_due_probes",
     "credentials_in_clear",
+    "drop_kept_origin",
     "end_membership",
     "grant_membership",
     "leave",

@@ -29,11 +29,14 @@ CLOSED_STATES = frozenset({Institution.State.SUSPENDED, Institution.State.LEFT})
 
 
 @contextmanager
-def open_origin(*, institution_id: int, keep: bool = False) -> Iterator[Origin]:
+def open_origin(
+    *, institution_id: int, keep: bool = False, within_s: float | None = None
+) -> Iterator[Origin]:
     """The institution's archive, ready to be asked; closed at the end. Nothing is sent yet.
 
     With ``keep`` its connection is left for the thread's next call with ``keep`` (``kept_origins``); whether
-    the institution may be asked at all is looked up every time.
+    the institution may be asked at all is looked up every time. With ``within_s``, for somebody who waits, no
+    answer to a search takes much longer than that, whatever the endpoint's own time limits are.
 
     Network work must not run inside a transaction; what came of it is told by
     ``record_origin_success`` and ``record_origin_failure``. The circuit is the planner's to weigh
@@ -48,7 +51,7 @@ def open_origin(*, institution_id: int, keep: bool = False) -> Iterator[Origin]:
     reusable = keep and endpoint.kind == Endpoint.Kind.DICOMWEB
     former = kept_origins.take(endpoint) if reusable else None
     opened_at = former.opened_at if former else time.monotonic()
-    origin = former.origin if former else connect(endpoint)
+    origin = former.origin if former else connect(endpoint, within_s=within_s)
     unharmed = False
     try:
         yield origin
@@ -75,11 +78,12 @@ def _open_endpoint(institution_id: int) -> Endpoint:
     return endpoint
 
 
-def connect(endpoint: Endpoint) -> Origin:
+def connect(endpoint: Endpoint, *, within_s: float | None = None) -> Origin:
     """The origin of an endpoint, whatever the institution's state; the caller closes it."""
     if endpoint.kind == Endpoint.Kind.FOLDER:
         return folder_origin(endpoint)
-    return DicomwebOrigin(origin_config(endpoint))
+    config = origin_config(endpoint)
+    return DicomwebOrigin(config if within_s is None else config.within(within_s))
 
 
 def folder_origin(endpoint: Endpoint) -> FolderOrigin:

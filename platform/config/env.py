@@ -56,9 +56,19 @@ class Environment:
     hospital_folders: tuple[Path, ...]
     allow_loopback_hospitals: bool
     cache_bytes: int
+    decoder_processes: int
+    decoder_memory_mb: int
+    decoder_time_s: int
     web_threads: int
     pull_places: int
     pull_lease_s: int
+    store_max_bytes: int
+    deletion_grace_h: int
+    on_demand_wait_s: int
+    on_demand_readers: int
+    on_demand_pulls: int
+    federated_deadline_s: int
+    federated_connections: int
 
 
 class _Reader:
@@ -258,6 +268,18 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             "ALLOW_LOOPBACK_HOSPITALS", _flag, False, expected="0 or 1"
         ),
         "cache_bytes": get("PACK_CACHE_BYTES", _positive, 4 * 2**30, expected="a number of bytes"),
+        "decoder_processes": get(
+            "DECODER_PROCESSES",
+            _positive,
+            2,
+            expected="how many frames one process decodes or encodes at once",
+        ),
+        "decoder_memory_mb": get(
+            "DECODER_MEMORY_MB", _positive, 1024, expected="MiB that decoding a frame may take"
+        ),
+        "decoder_time_s": get(
+            "DECODER_TIME_S", _positive, 20, expected="seconds that decoding a frame may take"
+        ),
         "pull_places": get(
             "PULL_PLACES", _positive, 8, expected="how many series all workers pull at once"
         ),
@@ -266,6 +288,48 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             _positive,
             60,
             expected="seconds after which a silent worker is given up",
+        ),
+        "on_demand_wait_s": get(
+            "ON_DEMAND_WAIT_S",
+            _positive,
+            20,
+            expected="seconds that a reader waits for a hospital to begin",
+        ),
+        "on_demand_readers": get(
+            "ON_DEMAND_READERS",
+            _positive,
+            8,
+            expected="how many readers of one web process wait for hospitals at once",
+        ),
+        "on_demand_pulls": get(
+            "ON_DEMAND_PULLS",
+            _positive,
+            4,
+            expected="how many series one web process pulls at once for its readers",
+        ),
+        "federated_deadline_s": get(
+            "FEDERATED_DEADLINE_S",
+            _positive,
+            8,
+            expected="seconds that hospitals have to answer a federated query",
+        ),
+        "federated_connections": get(
+            "FEDERATED_CONNECTIONS",
+            _positive,
+            16,
+            expected="how many hospitals one web process asks at once",
+        ),
+        "store_max_bytes": get(
+            "STORE_MAX_BYTES",
+            _positive,
+            8 * 2**30,
+            expected="the largest store request, in bytes",
+        ),
+        "deletion_grace_h": get(
+            "DELETION_GRACE_H",
+            _positive,
+            30 * 24,
+            expected="hours after which a deleted study is purged",
         ),
         "web_threads": _web_threads(reader),
     }

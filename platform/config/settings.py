@@ -21,7 +21,19 @@ OBJECT_STORE_URL = ENV.object_store_url
 REDIS_URL = ENV.redis_url
 PULL_PLACES = ENV.pull_places
 PULL_LEASE_S = ENV.pull_lease_s
+STORE_MAX_BYTES = ENV.store_max_bytes
+DELETION_GRACE_H = ENV.deletion_grace_h
+WEB_THREADS = ENV.web_threads
+ON_DEMAND_WAIT_S = ENV.on_demand_wait_s
+# Half of the threads stay for those who read what is here.
+ON_DEMAND_READERS = min(ENV.on_demand_readers, max(1, ENV.web_threads // 2))
+ON_DEMAND_PULLS = ENV.on_demand_pulls
+FEDERATED_DEADLINE_S = ENV.federated_deadline_s
+FEDERATED_CONNECTIONS = ENV.federated_connections
 PACK_CACHE_BYTES = ENV.cache_bytes
+DECODER_PROCESSES = ENV.decoder_processes
+DECODER_MEMORY_BYTES = ENV.decoder_memory_mb * 2**20
+DECODER_TIME_S = ENV.decoder_time_s
 HOSPITAL_NETWORKS = ENV.hospital_networks
 HOSPITAL_FOLDERS = ENV.hospital_folders
 ALLOW_LOOPBACK_HOSPITALS = ENV.allow_loopback_hospitals
@@ -115,7 +127,14 @@ DATABASES = {
         "PASSWORD": ENV.database.password,
         "NAME": ENV.database.name,
         "CONN_HEALTH_CHECKS": True,  # a database that was restarted is noticed before it is used
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": ENV.web_threads + 4, "timeout": 10}},
+        "OPTIONS": {
+            "pool": {
+                "min_size": 1,
+                # Each pull of the web process's own has two threads: it, and the one that renews its lease.
+                "max_size": ENV.web_threads + 2 * ENV.on_demand_pulls + 4,
+                "timeout": 10,
+            }
+        },
     }
 }
 CACHES = {

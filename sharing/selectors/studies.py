@@ -50,6 +50,8 @@ class SeriesPlace:
     prefix: str
     instance_count: int
     size_bytes: int
+    state: str = ""
+    missing_count: int = 0  # instances that the hospital lists and that are not here
 
 
 def visible_studies(actor: User, *, institution_code: str = "") -> QuerySet[Study]:
@@ -167,6 +169,12 @@ def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
     return [_series_place(place, each) for each in series]
 
 
+def place_of_series(place: StudyPlace, series_id: int) -> SeriesPlace | None:
+    """Where one series of a study that was placed is, as the row says now; none while it is not held."""
+    series = Series.objects.select_related("current").filter(pk=series_id).first()
+    return _series_place(place, series) if series is not None and series.is_held else None
+
+
 def copies_of(actor: User, study_instance_uids: Collection[str]) -> dict[str, list[str]]:
     """Codes of the institutions whose copy ``actor`` may see, by study; the primary one first."""
     rows = (
@@ -217,6 +225,8 @@ def _series_place(study: StudyPlace, series: Series) -> SeriesPlace:
         prefix=prefix_of(series),
         instance_count=series.instance_count if series.is_held else 0,
         size_bytes=current.size_bytes if current else series.size_bytes,
+        state=series.state,
+        missing_count=max(0, (series.listed_instances or 0) - series.instance_count),
     )
 
 

@@ -183,6 +183,21 @@ def index_study(
     return len(found)
 
 
+def list_series(*, study: Study, within_s: float) -> int:
+    """Ask the hospital which series a study of the index has, for a reader; queues nothing. Returns how many."""
+    try:
+        with hospital_services.open_origin(
+            institution_id=study.institution_id, within_s=within_s
+        ) as origin:
+            listed = origin.search_series(study_instance_uid=study.study_instance_uid)
+    except OriginError as error:
+        hospital_services.record_origin_failure(institution_id=study.institution_id, error=error)
+        raise
+    write_series_rows(study=study, rows=listed, again=False)
+    hospital_services.record_origin_success(institution_id=study.institution_id)
+    return len(listed)
+
+
 def take_study(
     origin: Origin,
     *,
@@ -265,11 +280,11 @@ def write_series_rows(*, study: Study, rows: Sequence[Row], again: bool) -> list
         count = facts.count(row, facts.RELATED_INSTANCES_OF_SERIES)
         series = known.get(uid)
         if series is None:
-            series = Series.objects.create(
+            # A reader and the discovery may list one study at the same time.
+            series, _ = Series.objects.get_or_create(
                 study=study,
                 series_instance_uid=uid,
-                listed_instances=count,
-                **asdict(facts.series_facts(row)),
+                defaults={"listed_instances": count, **asdict(facts.series_facts(row))},
             )
             known[uid] = series
         more = count is not None and count > series.instance_count

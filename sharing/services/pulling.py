@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Protocol
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from common.archive.documents import SeriesIndex
+from common.archive.documents import InstanceEntry, SeriesIndex
 from common.archive.errors import DocumentUnreadable
 from common.archive.pack import PackWriter
 from common.dicomweb.errors import OriginAnswerInvalid, OriginError, OriginNotFound
@@ -58,6 +59,16 @@ class Outcome:
     instances: int
     size_bytes: int
     quarantined: int
+
+
+class Watcher(Protocol):
+    """Looks on while a series arrives: a reader who waits for it (``on_demand``)."""
+
+    def begun(self, pack: Path) -> None:
+        """The pack is there, still empty; it goes away when the pull ends."""
+
+    def accepted(self, entry: InstanceEntry) -> None:
+        """This instance passed its checks and lies in the pack."""
 
 
 class Progress:
@@ -120,11 +131,15 @@ def run_transfer(*, transfer_id: int, worker: str) -> Outcome | None:
     Whatever happens is written into the row: done, waiting for its next try, or failed with the reason.
     """
     held = transfers.claim(transfer_id=transfer_id, worker=worker)
-    if held is None:
-        return None
+    return None if held is None else run_claimed(held)
+
+
+def run_claimed(held: Claim, *, watcher: Watcher | None = None) -> Outcome | None:
+    """As ``run_transfer``, of a transfer that the caller has claimed; None when it did not succeed."""
     try:
         with Progress(held) as progress, _spool(held) as folder:
-            outcome = _SeriesPull(held=held, progress=progress, folder=folder).run()
+            pull = _SeriesPull(held=held, progress=progress, folder=folder, watcher=watcher)
+            outcome = pull.run()
         transfers.finish(
             held,
             instances=outcome.instances,
@@ -132,7 +147,7 @@ def run_transfer(*, transfer_id: int, worker: str) -> Outcome | None:
             quarantined=outcome.quarantined,
         )
     except LeaseLost:
-        log.warning("transfer.lease_lost", transfer_id=transfer_id)
+        log.warning("transfer.lease_lost", transfer_id=held.transfer_id)
         return None
     except (DomainError, OSError) as error:
         _put_back(held, error)
@@ -164,7 +179,9 @@ def _put_back(held: Claim, error: DomainError | OSError) -> None:
 class _SeriesPull:
     """One series on its way from the hospital into the archive."""
 
-    def __init__(self, *, held: Claim, progress: Progress, folder: Path) -> None:
+    def __init__(
+        self, *, held: Claim, progress: Progress, folder: Path, watcher: Watcher | None = None
+    ) -> None:
         self.held = held
         self.progress = progress
         self.series = Series.objects.select_related("current", "study").get(pk=held.series_id)
@@ -173,6 +190,8 @@ class _SeriesPull:
         index = self.base[1] if self.base else None
         self.before = revisions.entries_by_uid(index.instances) if index else {}
         self.writer = PackWriter(folder / "series.zip")
+        if watcher is not None:
+            watcher.begun(self.writer.path)
         self.spool = JsonSpool(folder / "metadata")
         self.receiver = Receiver(
             writer=self.writer,
@@ -186,6 +205,7 @@ class _SeriesPull:
             character_set=self.policy.character_set,
             held=self.before,
             progress=progress.seen,
+            accepted=watcher.accepted if watcher is not None else None,
         )
 
     def run(self) -> Outcome:

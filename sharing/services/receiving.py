@@ -73,6 +73,7 @@ class Receiver:
         asked: the series that was asked for.
         held: SHA-256 by SOP Instance UID of what the current revision holds; the first stays.
         progress: called after every chunk with the number of instances and bytes so far.
+        accepted: called with each instance that entered the pack, whose bytes stay where they are.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Receiver:
         character_set: str,
         held: Mapping[str, str],
         progress: Callable[[int, int], None],
+        accepted: Callable[[InstanceEntry], None] | None = None,
     ) -> None:
         self.writer = writer
         self.spool = spool
@@ -91,6 +93,7 @@ class Receiver:
         self.character_set = character_set
         self.held = held
         self.progress = progress
+        self.accepted = accepted
         self.received: dict[str, Received] = {}
         self.confirmed: set[str] = set()  # sent again with the same bytes as the archive has
         self.quarantined = 0
@@ -170,21 +173,20 @@ class Receiver:
 
     def _accept(self, instance: Instance, packed: PackEntry) -> None:
         offset, length = self.spool.add(json_bytes(instance.attributes))
-        self.received[instance.sop_instance_uid] = Received(
-            InstanceEntry(
-                sop_instance_uid=instance.sop_instance_uid,
-                sop_class_uid=instance.sop_class_uid,
-                transfer_syntax_uid=instance.transfer_syntax_uid,
-                instance_number=facts.number(instance.attributes, facts.INSTANCE_NUMBER),
-                offset=packed.offset,
-                size=packed.size,
-                sha256=packed.sha256,
-                frames=instance.frames,
-                bulk=instance.bulk,
-            ),
-            offset,
-            length,
+        entry = InstanceEntry(
+            sop_instance_uid=instance.sop_instance_uid,
+            sop_class_uid=instance.sop_class_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            instance_number=facts.number(instance.attributes, facts.INSTANCE_NUMBER),
+            offset=packed.offset,
+            size=packed.size,
+            sha256=packed.sha256,
+            frames=instance.frames,
+            bulk=instance.bulk,
         )
+        self.received[entry.sop_instance_uid] = Received(entry, offset, length)
+        if self.accepted is not None:
+            self.accepted(entry)
 
     def _refuse(self, reason: Quarantined.Reason, text: str, sop_instance_uid: str = "") -> None:
         offset, length, sha256 = self.writer.current

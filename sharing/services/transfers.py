@@ -23,7 +23,7 @@ from common.errors import DomainError, Kind
 from hospitals import selectors as hospitals
 from hospitals.domain.policy import PullPolicy
 from sharing.domain.planning import Waiting, choose, retry_delay_s
-from sharing.errors import LeaseLost, NotRetryable
+from sharing.errors import HospitalAtCap, HospitalAway, LeaseLost, NotRetryable
 from sharing.models import Series, Study, Transfer
 
 MAX_ATTEMPTS = 8
@@ -222,6 +222,42 @@ def claim(*, transfer_id: int, worker: str) -> Claim | None:
         again=transfer.again,
         attempts=transfer.attempts,
     )
+
+
+@transaction.atomic
+def claim_on_demand(*, transfer_id: int, institution_id: int, worker: str) -> Claim | None:
+    """Take a transfer for somebody who waits, within the institution's cap; None when another has it.
+
+    One that is handed out counts already: whoever claims it first has its place. Quiet hours do not hold
+    on demand; the circuit and the cap do.
+
+    Raises:
+        HospitalAway: it is left alone after failures, or not active.
+        HospitalAtCap: all its places are taken.
+    """
+    waiting = Transfer.objects.filter(pk=transfer_id, state=Transfer.State.WAITING)
+    if waiting.exists():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_PLANNER_LOCK])
+        if waiting.exists():
+            _require_place(institution_id)
+    return claim(transfer_id=transfer_id, worker=worker)
+
+
+def _require_place(institution_id: int) -> None:
+    policy = hospitals.pull_policy(institution_id=institution_id)
+    now = timezone.now()
+    if policy.slots(now) == 0:
+        raise HospitalAway(retry_after_s=left_alone_s(policy, now))
+    if _free_places([policy])[institution_id] <= 0:
+        raise HospitalAtCap
+
+
+def left_alone_s(policy: PullPolicy, now: datetime) -> float:
+    """For how long a hospital that may not be asked is left alone; between 5 s and 5 minutes."""
+    if policy.open_until is None or policy.open_until <= now:
+        return 60.0
+    return min(max((policy.open_until - now).total_seconds(), 5.0), 300.0)
 
 
 def renew(held: Claim, *, instances: int, size_bytes: int, expected: int | None) -> None:

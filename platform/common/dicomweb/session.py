@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,23 @@ class OriginConfig:
     resolver: Resolver = field(default=resolve, repr=False)
     bandwidth_bytes_per_s: int | None = None  # of this connection; the caller divides among workers
     min_bytes_per_s: int = 256  # slower than this over a read time-out counts as stalled
+    whole_answer_s: float | None = (
+        None  # an answer that is not streamed is whole by then, or given up
+    )
     max_json_bytes: int = MAX_JSON_BYTES
     # From the probe (hospitals.domain.abilities).
     accept_any_syntax: bool = True  # answers transfer-syntax=*
     send_includefield: bool = True
     page_size: int = 1000
+
+    def within(self, seconds: float) -> OriginConfig:
+        """The same for somebody who waits: no step of a search takes longer than so many seconds."""
+        return replace(
+            self,
+            connect_timeout_s=min(self.connect_timeout_s, seconds),
+            read_timeout_s=min(self.read_timeout_s, seconds),
+            whole_answer_s=seconds,
+        )
 
     def rules(self) -> AddressRules:
         """The addresses that may be connected to."""
@@ -125,9 +137,15 @@ class OriginSession(requests.Session):
 
     def _read_bounded(self, response: requests.Response) -> None:
         body = bytearray()
+        limit_s = self.config.whole_answer_s
+        begun = time.monotonic()
         with translated(), response:
             for chunk in paced_chunks(response, self.config):
                 body += chunk
+                if limit_s is not None and time.monotonic() - begun > limit_s:
+                    raise errors.OriginTimeout(
+                        "The hospital's archive sends too slowly for somebody who waits."
+                    )
                 if len(body) > self.config.max_json_bytes:
                     raise errors.OriginAnswerInvalid(
                         "The answer to a search is larger than is accepted."

@@ -125,7 +125,34 @@ _WORDS: dict[str, Words] = {
     ),
     "not-pulled-yet": Words(
         _("The images are still at the hospital."),
-        _("Nothing is fetched on demand yet: ask your administrator to have the study pulled, or come back later."),
+        _("Fetch them with the button on the study's page; you see how far it is."),
+    ),
+    "hospital-away": Words(
+        _("The hospital's archive cannot be asked at this moment."),
+        _("What is in the shared archive can be read. Try again in some minutes, or call the hospital."),
+    ),
+    "hospital-at-cap": Words(
+        _("The hospital already sends as many series at once as it allows."),
+        _("Yours is next. Keep the page open, or come back in a minute."),
+    ),
+    "fetch-not-begun": Words(
+        _("The hospital was asked and has not begun to send."),
+        _("It goes on by itself. Come back in a minute, or open the images that are here."),
+    ),
+    "fetch-failed": Words(
+        _("The hospital was asked and did not send what it lists."),
+        _("It is tried again by itself, or at once when you ask again. If it stays so, call the hospital."),
+    ),
+    "too-many-readers-wait": Words(
+        _("Many readers wait for hospitals at this moment."), _("Try again in some seconds.")
+    ),
+    "read-broken-off": Words(
+        _("The hospital failed in the middle of what was being read."),
+        _("What arrived is kept. Open the study again: the rest is asked for."),
+    ),
+    "question-unbounded": Words(
+        _("Hospitals are not asked without a patient, a number, a name, a study or a few days."),
+        _("Say whom you look for, or at most 31 days, then ask the hospitals again."),
     ),
     "rendering-busy": Words(
         _("Other large pictures are being made at this moment."), _("Reload the page in some seconds.")

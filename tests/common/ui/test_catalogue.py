@@ -73,9 +73,9 @@ def test_every_sentence_belongs_to_a_code_that_is_in_use():
     assert words.known_codes() - codes == set()
 
 
-def test_no_advice_promises_images_that_nobody_fetches():
+def test_the_advice_for_images_that_are_still_at_the_hospital_is_to_fetch_them():
     with override("en"):
-        assert "ask your administrator" in str(words.words("not-pulled-yet").advice)
+        assert "Fetch them" in str(words.words("not-pulled-yet").advice)
 
 
 def test_a_sentence_is_said_in_the_readers_language():
