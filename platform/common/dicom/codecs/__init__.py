@@ -1,0 +1,21 @@
+"""Pixels out of any transfer syntax and into some, behind one small interface (PS3.5 section 8.2, Annex A)."""
+
+from __future__ import annotations
+
+from common.dicom.codecs.decoding import (
+    can_decode,
+    decode_array,
+    decode_frame,
+    native_photometric_interpretation,
+)
+from common.dicom.codecs.errors import DecodersBusy, NotDecodable, NotEncodable
+
+__all__ = [
+    "DecodersBusy",
+    "NotDecodable",
+    "NotEncodable",
+    "can_decode",
+    "decode_array",
+    "decode_frame",
+    "native_photometric_interpretation",
+]
