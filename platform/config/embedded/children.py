@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,8 +57,11 @@ def scheduler(run: Path) -> ChildSpec:
 
 
 def viewer(data_dir: Path) -> ChildSpec | None:
-    """Fetches OHIF once, in the background; None when it is there or cannot be had without npm."""
-    if (data_dir / "viewer" / "index.html").is_file() or shutil.which("npm") is None:
-        return None
+    """Fetches OHIF, in the background; None when this build of it is there or cannot be had without npm."""
     argv = [sys.executable, str(ROOT / "tools" / "ohif.py"), str(data_dir)]
+    if (
+        shutil.which("npm") is None
+        or not subprocess.run([*argv, "--check"], check=False).returncode
+    ):
+        return None
     return ChildSpec(name="viewer", argv=argv, cwd=ROOT, restart=False)
