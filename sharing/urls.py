@@ -1,7 +1,12 @@
-"""The pages of sharing, under the root."""
+"""The pages of sharing, and WADO-URI, under the root."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("sharing.web.urls"))]
+from sharing.dicomweb.wado_uri import WadoUriView
+
+urlpatterns = [
+    path("wado", WadoUriView.as_view(), name="wado-uri"),
+    path("", include("sharing.web.urls")),
+]

@@ -24,7 +24,7 @@ _DICOM_VOI: dict[str, Voi] = {
     "LINEAR_EXACT": "linear-exact",
     "SIGMOID": "sigmoid",
 }
-_MODALITY_LUT, _VOI_LUT = "00283000", "00283010"
+_MODALITY, _MODALITY_LUT, _VOI_LUT = "00080060", "00283000", "00283010"
 _TABLE_BITS = 16
 # Pixels looked up at once: numpy makes eight bytes of each index.
 _BLOCK = 2**17
@@ -220,7 +220,7 @@ def _reach(
         present[flat[start : start + _BLOCK]] = True
     stored = cells.numbers(np.flatnonzero(present))
     padding = _padding(source)
-    if padding is not None:
+    if padding is not None and source.text(_MODALITY) != "SEG":  # whose padding is the background
         inside = (stored < padding[0]) | (stored > padding[1])
         stored = stored[inside] if inside.any() else stored
     if modality is not None:

@@ -28,6 +28,7 @@ class Region:
     y: float = 0.0
     width: float | None = None
     height: float | None = None
+    relative: bool = False  # in parts of the image instead
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,18 @@ def size_in(viewport: tuple[int, int] | None, sides: tuple[float, float]) -> tup
 def _box(image: Image.Image, region: Region | None) -> tuple[float, float, float, float]:
     if region is None:
         return (0.0, 0.0, float(image.width), float(image.height))
-    left, top = abs(region.x), abs(region.y)
-    right = image.width if region.width is None else min(left + abs(region.width), image.width)
-    bottom = image.height if region.height is None else min(top + abs(region.height), image.height)
+    across, down = image.size if region.relative else (1, 1)
+    left, right = _span(region.x * across, region.width, across, image.width)
+    top, bottom = _span(region.y * down, region.height, down, image.height)
     if right - left < 1 or bottom - top < 1:
-        raise BadRequest("The source region of the viewport holds no pixel of the image.")
-    return (left, top, float(right), float(bottom))
+        raise BadRequest("The source region holds no pixel of the image.")
+    return (left, top, right, bottom)
+
+
+def _span(start: float, length: float | None, unit: int, most: int) -> tuple[float, float]:
+    """From where to where, within the image."""
+    end = float(most) if length is None else abs(start) + abs(length) * unit
+    return abs(start), min(end, float(most))
 
 
 def encode(image: Image.Image, picture: Picture, profile: bytes = b"") -> bytes:
