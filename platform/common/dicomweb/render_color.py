@@ -1,7 +1,4 @@
-"""Colour pixels to red, green and blue of 8 bits: palettes and luminance with chrominance.
-
-PS3.3 C.7.6.3.1.2 (photometric interpretations) and C.7.9 (palettes, segmented ones in C.7.9.2), 2024e.
-"""
+"""Palettes: stored values to red, green and blue of 8 bits (PS3.3 C.7.6.3.1.5 and C.7.9.2, 2024e)."""
 
 from __future__ import annotations
 
@@ -93,30 +90,3 @@ def _expand(data: list[int], at: int, end: int, segments: int | None, found: lis
         if len(found) > _MOST_ENTRIES:
             raise NotAcceptable("The segmented palette of this image is too long.")
         segments = None if segments is None else segments - 1
-
-
-def to_8_bit(pixels: Array, bits_stored: int) -> Bytes:
-    """The eight highest of the stored bits."""
-    if pixels.dtype.itemsize == 1 and bits_stored >= 8:
-        return pixels.view(np.uint8)
-    unsigned = pixels.view(pixels.dtype.str.replace("i", "u"))
-    if bits_stored < 8:
-        return np.asarray(unsigned.astype(np.uint16) * 255 // (2**bits_stored - 1)).astype(np.uint8)
-    return (unsigned >> (bits_stored - 8)).astype(np.uint8)
-
-
-def rgb_of_ybr(pixels: Bytes, kind: str) -> Bytes:
-    """Native luminance and chrominance as red, green and blue, some rows at a time."""
-    if not kind.startswith("YBR"):
-        return pixels
-    partial = kind.startswith("YBR_PARTIAL")  # luminance 16 to 235, chrominance 16 to 240
-    shown = np.empty(pixels.shape, np.uint8)
-    for row in range(0, pixels.shape[0], _BLOCK_ROWS):
-        part = pixels[row : row + _BLOCK_ROWS].astype(np.float32)
-        y, b, r = part[..., 0], part[..., 1] - 128, part[..., 2] - 128
-        if partial:
-            y, b, r = (y - 16) * (255 / 219), b * (255 / 224), r * (255 / 224)
-        red, green, blue = y + 1.402 * r, y - 0.344136 * b - 0.714136 * r, y + 1.772 * b
-        mixed = np.stack((red, green, blue), axis=-1)
-        shown[row : row + _BLOCK_ROWS] = np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
-    return shown
