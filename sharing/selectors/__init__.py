@@ -1,6 +1,7 @@
 """Reads, already narrowed to what the actor may see. Absent and hidden look the same."""
 
 from sharing.selectors.studies import (
+    DERIVED_MODALITIES,
     SeriesPlace,
     StudyPlace,
     copies_of,
@@ -8,16 +9,20 @@ from sharing.selectors.studies import (
     forget_series,
     get_visible_series,
     get_visible_study,
+    holds_only_derived,
+    list_derived_places,
     list_series_places,
     place_of_series,
     place_series,
     place_study,
     primary_order,
+    series_of_study,
     visible_series,
     visible_studies,
 )
 
 __all__ = [
+    "DERIVED_MODALITIES",
     "SeriesPlace",
     "StudyPlace",
     "copies_of",
@@ -25,11 +30,14 @@ __all__ = [
     "forget_series",
     "get_visible_series",
     "get_visible_study",
+    "holds_only_derived",
+    "list_derived_places",
     "list_series_places",
     "place_of_series",
     "place_series",
     "place_study",
     "primary_order",
+    "series_of_study",
     "visible_series",
     "visible_studies",
 ]

@@ -1,7 +1,9 @@
 """Studies and series that one account may see.
 
 The same Study Instance UID may stand in several institutions. Where no institution is named, the
-*primary* copy answers: the one archived first among those that the actor may see.
+*primary* copy answers: the one archived first among those that the actor may see and that hold pictures.
+With it go the *derived* series that only another visible copy holds: what a reader measured and marked on
+another hospital's study lies in the reader's own institution and comes back with that study.
 """
 
 from __future__ import annotations
@@ -10,7 +12,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    SmallIntegerField,
+    Value,
+    When,
+)
 from django.db.models.expressions import OrderBy
 
 from common.errors import NotFound
@@ -26,6 +38,8 @@ if TYPE_CHECKING:
 # Where a series is served from: so old at most, as the access decision behind it.
 _KEEP_S = 3.0
 _places: Kept[tuple[Any, ...], Any] = Kept(entries=20_000, keep_s=_KEEP_S)
+# Objects that say something about pictures and are none (PS3.3 C.7.3.1.1.1): their home may be another hospital's.
+DERIVED_MODALITIES = ("KO", "PR", "RTSTRUCT", "SEG", "SR")
 
 
 @dataclass(frozen=True)
@@ -68,9 +82,23 @@ def visible_series(actor: User, *, institution_code: str = "") -> QuerySet[Serie
     return series.filter(study__institution__code=institution_code) if institution_code else series
 
 
-def primary_order(prefix: str = "") -> tuple[OrderBy, OrderBy]:
-    """Order that puts the primary copy first: archived earliest, then found earliest."""
-    return F(f"{prefix}archived_at").asc(nulls_last=True), F(f"{prefix}id").asc()
+def primary_order(prefix: str = "") -> tuple[OrderBy, OrderBy, OrderBy]:
+    """Order that puts the primary copy first: pictures before notes on them, then archived earliest, found earliest."""
+    return (
+        holds_only_derived(prefix).asc(),
+        F(f"{prefix}archived_at").asc(nulls_last=True),
+        F(f"{prefix}id").asc(),
+    )
+
+
+def holds_only_derived(prefix: str = "") -> Case:
+    """1 for a copy in which only derived objects lie, else 0; nothing known yet counts as pictures."""
+    derived = Q(**{f"{prefix}modalities__contained_by": list(DERIVED_MODALITIES)})
+    return Case(
+        When(derived & ~Q(**{f"{prefix}modalities": []}), then=Value(1)),
+        default=Value(0),
+        output_field=SmallIntegerField(),
+    )
 
 
 def get_visible_study(*, actor: User, study_instance_uid: str, institution_code: str = "") -> Study:
@@ -94,7 +122,7 @@ def get_visible_study(*, actor: User, study_instance_uid: str, institution_code:
 def get_visible_series(
     *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
 ) -> Series:
-    """One series of the primary visible copy, with its current revision and study.
+    """One series of the primary visible copy, or a derived one of another, with its current revision and study.
 
     Raises:
         NotFound: there is none, or ``actor`` may not see it.
@@ -105,6 +133,9 @@ def get_visible_series(
     )
     series = study.series.filter(series_instance_uid=series_instance_uid)
     found = series.select_related("current", "study__institution").first()
+    if found is None and not institution_code:
+        elsewhere = _derived_elsewhere(actor, study_instance_uid, but=study.pk)
+        found = elsewhere.filter(series_instance_uid=series_instance_uid).first()
     if found is None:
         # Until the hospital was asked, nobody knows which series the study has.
         if study.state == Study.State.INDEXED:
@@ -167,6 +198,47 @@ def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
         .order_by(F("series_number").asc(nulls_last=True), "id")
     )
     return [_series_place(place, each) for each in series]
+
+
+def list_derived_places(
+    *, actor: User, place: StudyPlace, institution_code: str = ""
+) -> list[SeriesPlace]:
+    """The derived series of the study that only other visible copies hold; none where one institution is asked.
+
+    Looked up each time: a reader who has just saved a measurement loads the study again at once.
+    """
+    if institution_code:
+        return []
+    found = _derived_elsewhere(actor, place.study_instance_uid, but=place.study_id)
+    return [_series_place(_place_of(actor, each.study), each) for each in found]
+
+
+def series_of_study(
+    *, actor: User, place: StudyPlace, institution_code: str = ""
+) -> QuerySet[Series]:
+    """The series that a search within a study finds: its own, and the derived ones of other visible copies."""
+    own = Q(study_id=place.study_id)
+    if institution_code:
+        return Series.objects.filter(own)
+    elsewhere = _derived_elsewhere(actor, place.study_instance_uid, but=place.study_id)
+    return Series.objects.filter(own | Q(pk__in=[each.pk for each in elsewhere]))
+
+
+def _derived_elsewhere(actor: User, study_instance_uid: str, *, but: int) -> QuerySet[Series]:
+    """Held derived series of the visible copies of a study other than this one, each UID once."""
+    copies = Series.objects.filter(
+        study__study_instance_uid=study_instance_uid,
+        study__institution_id__in=sorted(sight_of(actor).institution_ids),
+    )
+    same = copies.filter(series_instance_uid=OuterRef("series_instance_uid"))
+    better = same.filter(Q(study_id=but) | Q(study_id__lt=OuterRef("study_id")))
+    return (
+        copies.exclude(study_id=but)
+        .filter(~Exists(better), modality__in=DERIVED_MODALITIES)
+        .filter(Q(current__isnull=False) | Q(newest_received__gt=0))
+        .select_related("current", "study__institution")
+        .order_by(F("series_number").asc(nulls_last=True), "id")
+    )
 
 
 def place_of_series(place: StudyPlace, series_id: int) -> SeriesPlace | None:
