@@ -55,10 +55,13 @@ class RetrieveView(OriginView):
         Raises:
             NotPulledYet: nothing of the study is in the archive.
         """
-        places = selectors.list_series_places(self.study())
+        study = self.study()
+        places = selectors.list_series_places(study)
         if not places:
             raise NotPulledYet
-        return places
+        return places + selectors.list_derived_places(
+            actor=self.actor, place=study, institution_code=self.institution_code
+        )
 
     def url_of(self, place: SeriesPlace) -> str:
         study = f"{self.root.url}/studies/{place.study.study_instance_uid}"
