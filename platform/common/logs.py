@@ -8,8 +8,10 @@ import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -121,14 +123,39 @@ _SHARED: list[Callable[..., Any]] = [
 ]
 
 
+class AccessLine(dict[str, Any]):
+    """The facts of an answered request: made by us, so that only the path has to be filtered."""
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """The general way, and a short one for access lines: there is one for every frame that is read."""
+
+    def __init__(self, last: Any, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._last = last
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record.msg, AccessLine):
+            return super().format(record)
+        line = record.msg
+        line["path"] = without_patient_data(line["path"])
+        line["event"], line["logger"] = "request", record.name
+        line["level"] = record.levelname.lower()
+        at = datetime.fromtimestamp(record.created, UTC)
+        line["timestamp"] = f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+        text: str = self._last(None, line["level"], line)
+        return text
+
+
+def _as_json(logger: Any, method: str, event: Event) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
 def formatter(form: str) -> logging.Formatter:
     """The last step of every line, ours and the libraries': filter, then JSON (production) or text for a console."""
-    last: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
-    )
-    return structlog.stdlib.ProcessorFormatter(
+    last: Any = _as_json if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    return _Formatter(
+        last,
         foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -192,7 +219,7 @@ class RequestContextMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.log = get_logger("access")
+        self.log = logging.getLogger("access")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
@@ -213,15 +240,16 @@ class RequestContextMiddleware:
             method=request.method or "", route=route, status=response.status_code, seconds=seconds
         )
         level = logging.DEBUG if route.rsplit(":", 1)[-1] in _QUIET_ROUTES else logging.INFO
-        self.log.log(
-            level,
-            "request",
+        if not self.log.isEnabledFor(level):
+            return
+        line = AccessLine(
             method=request.method,
             path=request.path,  # without the query: it may name a patient
             route=route,
             status=response.status_code,
-            wait_ms=round(
-                seconds * 1000, 1
-            ),  # until the first byte; a streamed body goes on after it
+            # Until the first byte; a streamed body goes on after it.
+            wait_ms=round(seconds * 1000, 1),
             user_id=getattr(getattr(request, "user", None), "pk", None),
+            request_id=response.headers["X-Request-ID"],
         )
+        self.log.handle(self.log.makeRecord("access", level, "", 0, line, (), None))

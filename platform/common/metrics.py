@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -41,7 +43,13 @@ EVENTS = Counter(
 
 def count_request(*, method: str, route: str, status: int, seconds: float) -> None:
     """Note one answered request."""
-    REQUESTS.labels(method if method in _METHODS else "other", route, str(status)).observe(seconds)
+    _series(method if method in _METHODS else "other", route, status).observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _series(method: str, route: str, status: int) -> Histogram:
+    """The library's look-up costs more than the counting; there are only so many routes."""
+    return REQUESTS.labels(method, route, str(status))
 
 
 def exposition() -> tuple[bytes, str]:

@@ -14,8 +14,10 @@ class AccountsConfig(AppConfig):
         import_module("common.accounts.schema")  # registers itself with the API's description
 
         # Here and not above: both import models of other applications.
-        from django.contrib.auth.signals import user_logged_in
+        from django.contrib.auth.signals import user_logged_in, user_logged_out
 
         from common.accounts.idle import note_login
+        from common.accounts.person import forget_people
 
         user_logged_in.connect(note_login, dispatch_uid="common.accounts.idle")
+        user_logged_out.connect(forget_people, dispatch_uid="common.accounts.person")

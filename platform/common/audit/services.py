@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ Actor = AbstractBaseUser | AnonymousUser | str | None
 
 _DETAIL_MOST_BYTES = 8192
 COUNTED_IN_PROCESS_S = 5.0
+_LOOK_EVERY_S = 1.0
 
 
 class DetailTooLarge(ValueError):
@@ -86,20 +88,36 @@ def record_view(
     seconds, so that a crash loses at most seconds of the count and never the fact. The sequencer makes the entry
     when the reading has paused for a minute, or after ten.
     """
-    values = _values(
-        actor,
-        action,
-        obj,
-        object_type=object_type,
-        object_id=str(object_id),
-        institution_id=institution_id,
-        study_instance_uid=study_instance_uid,
-        basis=basis,
-        purpose=purpose,
-        result=result,
-        detail={},
+    given = (
+        object_type,
+        str(object_id),
+        institution_id,
+        study_instance_uid,
+        basis,
+        purpose,
+        result,
     )
-    counts.note(values)
+    # The same facts as of an entry, before they are made one: a viewer comes here for every frame.
+    same = (
+        _who(actor),
+        action,
+        None if obj is None else (obj._meta.label_lower, obj.pk),
+        given,
+        request_context.current().address,
+    )
+    if not counts.again(same):
+        names = (
+            "object_type",
+            "object_id",
+            "institution_id",
+            "study_instance_uid",
+            "basis",
+            "purpose",
+            "result",
+        )
+        counts.note(
+            same, _values(actor, action, obj, **dict(zip(names, given, strict=True)), detail={})
+        )
 
 
 def _values(actor: Actor, action: str, obj: models.Model | None, **given: Any) -> dict[str, Any]:
@@ -123,6 +141,10 @@ def _values(actor: Actor, action: str, obj: models.Model | None, **given: Any) -
             **given,
         }
     )
+
+
+def _who(actor: Actor) -> Hashable:
+    return actor.pk if isinstance(actor, AbstractBaseUser) else (str(actor) if actor else None,)
 
 
 def _actor_values(actor: Actor) -> dict[str, Any]:
@@ -168,33 +190,45 @@ class _Count:
     last_at: datetime = field(default_factory=timezone.now)
 
 
+_Due = tuple[dict[str, Any], int, datetime]
+
+
 class _Counts:
     """Repeated reads of this process that the database has not been told of yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[bytes, _Count] = {}
+        self._counts: dict[Hashable, _Count] = {}
+        self._looked_at = 0.0
 
-    def note(self, values: dict[str, Any]) -> None:
-        key = _merge_key(values)
+    def again(self, same: Hashable) -> bool:
+        """Count one more of what this process has written in the last seconds; else False."""
+        with self._lock:
+            known = self._counts.get(same)
+            if known is None or time.monotonic() - known.written_at >= COUNTED_IN_PROCESS_S:
+                return False
+            known.waiting += 1
+            known.last_at = timezone.now()
+            return True
+
+    def note(self, same: Hashable, values: dict[str, Any]) -> None:
+        """Write one more, with what waited."""
         now = time.monotonic()
         with self._lock:
-            due = self._take_due(now, but=key)
-            known = self._counts.get(key)
-            if known is None or now - known.written_at >= COUNTED_IN_PROCESS_S:
-                waiting = known.waiting if known else 0
-                self._counts[key] = _Count(values, now)
-                due.append((key, values, waiting + 1, timezone.now()))
-            else:
-                known.waiting += 1
-                known.last_at = timezone.now()
-        for item in due:
+            known = self._counts.get(same)
+            waiting = known.waiting if known else 0
+            self._counts[same] = _Count(values, now)
+            due = self._take_due(now)
+        for item in [*due, (values, waiting + 1, timezone.now())]:
             _carry_over(*item)
 
     def carry_over_due(self) -> None:
         """Write the counts that have waited long enough: after every request of this process."""
+        now = time.monotonic()
+        if now - self._looked_at < min(_LOOK_EVERY_S, COUNTED_IN_PROCESS_S):
+            return  # not for each of a viewer's requests: others may have thousands waiting
         with self._lock:
-            due = self._take_due(time.monotonic(), but=b"")
+            due = self._take_due(now)
         for item in due:
             _carry_over(*item)
 
@@ -206,20 +240,19 @@ class _Counts:
     def carry_over_all(self) -> None:
         """Write every waiting count, whatever its age: when the process ends."""
         with self._lock:
-            due = self._take_due(float("inf"), but=b"")
+            due = self._take_due(float("inf"))
         for item in due:
             _carry_over(*item)
 
-    def _take_due(
-        self, now: float, *, but: bytes
-    ) -> list[tuple[bytes, dict[str, Any], int, datetime]]:
+    def _take_due(self, now: float) -> list[_Due]:
+        self._looked_at = now
         old = [
-            key
-            for key, count in self._counts.items()
-            if key != but and now - count.written_at >= COUNTED_IN_PROCESS_S
+            same
+            for same, count in self._counts.items()
+            if now - count.written_at >= COUNTED_IN_PROCESS_S
         ]
-        taken = [(key, self._counts.pop(key)) for key in old]
-        return [(key, c.values, c.waiting, c.last_at) for key, c in taken if c.waiting]
+        taken = [self._counts.pop(same) for same in old]
+        return [(count.values, count.waiting, count.last_at) for count in taken if count.waiting]
 
 
 def _merge_key(values: dict[str, Any]) -> bytes:
@@ -227,7 +260,7 @@ def _merge_key(values: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).digest()
 
 
-def _carry_over(key: bytes, values: dict[str, Any], count: int, last_at: datetime) -> None:
+def _carry_over(values: dict[str, Any], count: int, last_at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -237,7 +270,7 @@ def _carry_over(key: bytes, values: dict[str, Any], count: int, last_at: datetim
             SET count = audit_repeatedaccess.count + EXCLUDED.count,
                 last_at = greatest(audit_repeatedaccess.last_at, EXCLUDED.last_at)
             """,
-            [key, last_at, last_at, count, json.dumps(_with_institution(values))],
+            [_merge_key(values), last_at, last_at, count, json.dumps(_with_institution(values))],
         )
 
 

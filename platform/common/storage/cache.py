@@ -21,14 +21,19 @@ from uuid import uuid4
 
 from django.conf import settings
 
+from common.kept import Kept
+
 from .errors import StoreUnavailable
 from .factory import object_store
-from .files import FileStore, stream_file
-from .port import ByteStream, ObjectStore
+from .files import FileStore
+from .port import MIB, ByteStream, ObjectStore
 
 log = logging.getLogger(__name__)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# An open file keeps its bytes on the disk after it was evicted or deleted: few of them, and for seconds.
+_HOT_PACKS = 16
+_HOT_S = 10.0
 
 
 class LocalObject(Protocol):
@@ -45,26 +50,42 @@ class LocalObject(Protocol):
         ...
 
     def stream(self, offset: int = 0, length: int | None = None) -> ByteStream:
-        """The range in chunks; stays usable when the object's context has been left."""
+        """The range in chunks, without what lies behind the object's end; outlives the object's context."""
         ...
 
 
 class _OpenFile:
+    """A file by its descriptor: usable from many threads at once, closed when the last reader lets go of it."""
+
     def __init__(self, file: BinaryIO, key: str) -> None:
-        self._file = file
+        self._descriptor = os.dup(file.fileno())
         self._key = key
-        self.size = os.fstat(file.fileno()).st_size
+        self.size = os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        try:
-            data = os.pread(self._file.fileno(), length, offset)
-        except OSError as error:
-            raise StoreUnavailable(f"Reading failed: {error.strerror}.", reason="failed") from error
-        return _whole(data, length, self._key)
+        return _whole(self._read(offset, length), length, self._key)
 
     def stream(self, offset: int = 0, length: int | None = None) -> ByteStream:
-        own = os.fdopen(os.dup(self._file.fileno()), "rb", buffering=0)
-        return stream_file(own, self._key, offset=offset, length=length)
+        return ByteStream(self._chunks(offset, length), lambda: None)
+
+    def _chunks(self, offset: int, length: int | None) -> Iterator[bytes]:
+        end = self.size if length is None else min(self.size, offset + length)
+        while offset < end:
+            chunk = self._read(offset, min(MIB, end - offset))
+            if not chunk:
+                return
+            offset += len(chunk)
+            yield chunk
+
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise StoreUnavailable(f"Reading failed: {error.strerror}.", reason="failed") from error
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
 
 
 class _Remote:
@@ -81,6 +102,9 @@ class _Remote:
 
     def stream(self, offset: int = 0, length: int | None = None) -> ByteStream:
         return self._store.stream(self._key, offset=offset, length=length)
+
+
+_hot: Kept[tuple[ObjectStore, Path, str], _OpenFile] = Kept(entries=_HOT_PACKS, keep_s=_HOT_S)
 
 
 class ObjectCache:
@@ -110,7 +134,8 @@ class ObjectCache:
         """
         if isinstance(self._store, FileStore):
             with self._store.open(key) as file:
-                yield _OpenFile(file, key)
+                opened = _OpenFile(file, key)
+            yield opened
             return
         found = self._open_cached(key)
         if found is None:
@@ -120,7 +145,8 @@ class ObjectCache:
                 yield _Remote(self._store, key, size)
                 return
         with found:
-            yield _OpenFile(found, key)
+            opened = _OpenFile(found, key)
+        yield opened
 
     def _open_cached(self, key: str) -> BinaryIO | None:
         path = self._path(key)
@@ -201,11 +227,19 @@ class ObjectCache:
 
 @contextmanager
 def open_object(key: str) -> Iterator[LocalObject]:
-    """The object of the configured store, through the cache below the data directory."""
-    cache = ObjectCache(
-        object_store(), settings.DATA_DIR / "cache", max_bytes=settings.PACK_CACHE_BYTES
-    )
+    """The object of the configured store, through the cache below the data directory.
+
+    What was opened lately stays open: hundreds of frames of a pack are then one ``open``.
+    """
+    store, folder = object_store(), settings.DATA_DIR / "cache"
+    found = _hot.get((store, folder, key))
+    if found is not None:
+        yield found
+        return
+    cache = ObjectCache(store, folder, max_bytes=settings.PACK_CACHE_BYTES)
     with cache.open_object(key) as opened:
+        if isinstance(opened, _OpenFile):
+            _hot.put((store, folder, key), opened)
         yield opened
 
 

@@ -29,7 +29,7 @@ def web(*, port: int, threads: int, host: str = "127.0.0.1") -> ChildSpec:
     argv = [
         sys.executable, "-m", "gunicorn", "config.wsgi:application",
         "--config", "python:config.embedded.gunicorn",
-        "--worker-class", "gthread", "--workers", "2", "--threads", str(threads),
+        "--worker-class", "config.lingering.LingeringWorker", "--workers", "2", "--threads", str(threads),
         "--bind", f"{host}:{port}", "--timeout", "120", "--graceful-timeout", "10",
         "--no-control-socket",
     ]  # fmt: skip

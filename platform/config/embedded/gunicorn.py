@@ -1,4 +1,4 @@
-"""gunicorn's hooks: a worker that ends takes its live gauges out of the shared metrics directory."""
+"""gunicorn's hooks: what a worker does before it serves, and what it leaves in order when it ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import os
 from typing import Any
 
 from prometheus_client import multiprocess
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Tell the database what was counted and not told yet; in the process that ends."""
+    from common.audit.services import counts  # Django is not set up when this file is read
+
+    counts.carry_over_all()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -275,6 +275,39 @@ def test_the_file_store_is_read_in_place(tmp_path, settings):
         pass
 
 
+def test_a_pack_that_is_read_again_stays_open_for_seconds_only(tmp_path, settings, monkeypatch):
+    settings.OBJECT_STORE_URL = f"file://{tmp_path}/objects"
+    settings.DATA_DIR = tmp_path
+    FileStore(tmp_path / "objects").put_bytes("packs/a", b"a" + CONTENT)
+    opened, really_open = [], FileStore.open
+    monkeypatch.setattr(
+        FileStore, "open", lambda self, key: opened.append(key) or really_open(self, key)
+    )
+
+    for _ in range(3):
+        with open_object("packs/a") as found:
+            assert found.read(0, 3) == b"a\x00\x01"
+    assert opened == ["packs/a"]
+
+    object_store().delete("packs/a")
+    now = time.monotonic()
+    monkeypatch.setattr("common.kept.time.monotonic", lambda: now + 11)
+    with pytest.raises(ObjectMissing), open_object("packs/a"):
+        pass
+
+
+def test_files_that_stay_open_are_few_and_closed_when_they_are_crowded_out(tmp_path, settings):
+    settings.OBJECT_STORE_URL = f"file://{tmp_path}/objects"
+    settings.DATA_DIR = tmp_path
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(100):
+        FileStore(tmp_path / "objects").put_bytes(f"packs/{number}", b"x")
+        with open_object(f"packs/{number}") as found:
+            assert found.size == 1
+
+    assert len(os.listdir("/proc/self/fd")) - before <= 16
+
+
 @pytest.mark.minio
 def test_packs_of_a_real_server_become_local_files(tmp_path, settings, minio_url):
     settings.OBJECT_STORE_URL = minio_url
