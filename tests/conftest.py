@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import services
 
-pytest_plugins = ["tests.support.fixtures", "tests.support.append_only"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.append_only", "tests.support.web"]
 
 _LOOPBACK = ("127.", "::1", "localhost")
 # What the operating system may connect to without a network.
