@@ -123,7 +123,7 @@ def writes(institution_id: int, size: int, samples: int) -> tuple[dict[str, floa
     from common.dicom.frames import Frames
     from sharing.domain.completeness import Listing
     from sharing.models import Series
-    from sharing.services import discovery, revisions, transfers
+    from sharing.services import indexing, revisions, transfers
     from sharing.services.revisions import Sealed
 
     took: dict[str, list[float]] = {"index row": [], "series rows": [], "queue": [], "revision": []}
@@ -131,12 +131,12 @@ def writes(institution_id: int, size: int, samples: int) -> tuple[dict[str, floa
         uid = f"{ROOT_UID}.6.{size}.{number}"
         row = study_row(uid, name, number)
         with timing(took["index row"]):
-            study = discovery.write_index_row(institution_id=institution_id, row=row)
+            study = indexing.write_index_row(institution_id=institution_id, row=row)
         if study is None:
             raise SystemExit("the study was not written")
         listed = [series_row(f"{uid}.{k}") for k in (1, 2)]
         with timing(took["series rows"]):
-            ids = discovery.write_series_rows(study=study, rows=listed, again=False)
+            ids = indexing.write_series_rows(study=study, rows=listed, again=False)
         with timing(took["queue"]):
             transfers.request_transfers(
                 series_ids=ids, institution_id=institution_id, lane=transfers.Transfer.Lane.TODAY

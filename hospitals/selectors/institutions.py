@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -120,6 +120,30 @@ def list_pullable() -> list[PullPolicy]:
     return [_policy(endpoint, probes) for endpoint in endpoints]
 
 
+def list_policies(
+    institution_ids: Collection[int],
+) -> list[tuple[str, str, int, PullPolicy | None]]:
+    """Code, name, id and policy of each of these institutions, by code, whatever its state; none without an
+    endpoint. Three queries, whatever the number."""
+    institutions = Institution.objects.filter(pk__in=institution_ids).order_by("code")
+    endpoints = {
+        endpoint.institution_id: endpoint
+        for endpoint in Endpoint.objects.select_related("institution").filter(
+            institution_id__in=institution_ids
+        )
+    }
+    probes = newest_probes([each.pk for each in endpoints.values()], only_reachable=True)
+    return [
+        (
+            each.code,
+            each.name,
+            each.pk,
+            _policy(endpoints[each.pk], probes) if each.pk in endpoints else None,
+        )
+        for each in institutions
+    ]
+
+
 def _policy(endpoint: Endpoint, probes: Mapping[int, Probe]) -> PullPolicy:
     institution = endpoint.institution
     probe = probes.get(endpoint.pk)
@@ -138,6 +162,11 @@ def _policy(endpoint: Endpoint, probes: Mapping[int, Probe]) -> PullPolicy:
         abilities=Abilities.from_json(probe.abilities) if probe else None,
         character_set=endpoint.character_set,
     )
+
+
+def list_codes() -> list[tuple[int, str, str]]:
+    """Number, code and name of every institution."""
+    return list(Institution.objects.values_list("pk", "code", "name"))
 
 
 def institution_facts(institution_id: int) -> InstitutionFacts:

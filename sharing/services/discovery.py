@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Any
 
 import structlog
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from common.dicom.names import name_grams
 from common.dicom.uids import is_valid_uid
 from common.dicomweb.errors import (
     OriginAnswerInvalid,
@@ -30,12 +27,12 @@ from common.dicomweb.origin import Origin
 from common.errors import DomainError
 from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
-from sharing.domain import facts
 from sharing.domain.planning import halves, retry_delay_s, windows
 from sharing.errors import InstitutionNotActive, PagingUnsupported
 from sharing.jobs import DISCOVER_WINDOW
-from sharing.models import DiscoveryWindow, Series, Study, Transfer
+from sharing.models import DiscoveryWindow, Study, Transfer
 from sharing.services import transfers
+from sharing.services.indexing import Row, listed_study_uid, write_index_row, write_series_rows
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +51,6 @@ EARLIEST = date(1970, 1, 1)
 ABOUT_ONE_STUDY = (OriginAnswerInvalid, OriginCutOff, OriginFailed, OriginNotFound)
 FAULTY_STUDIES = 10  # so many in one reading, and it is the hospital, not the study
 Window = DiscoveryWindow
-Row = dict[str, Any]
 
 
 def open_window(
@@ -177,7 +173,7 @@ def index_study(
         rows = origin.search_studies(
             since=None, until=None, study_instance_uid=study_instance_uid, limit=PAGE, offset=0
         )
-        found = [row for row in rows if _uid(row) == study_instance_uid][:1]
+        found = [row for row in rows if listed_study_uid(row) == study_instance_uid][:1]
         for row in found:
             take_study(origin, institution_id=institution_id, row=row, lane=lane, again=again)
     return len(found)
@@ -230,72 +226,6 @@ def take_study(
 
 
 @transaction.atomic
-def write_index_row(*, institution_id: int, row: Row) -> Study | None:
-    """One study of a search answer as an index row; None when it has no valid UID.
-
-    What the archive has read from the files themselves is not overwritten by the hospital's list.
-    """
-    uid = _uid(row)
-    if not is_valid_uid(uid):
-        log.warning("discovery.study_without_uid", institution_id=institution_id)
-        return None
-    now = timezone.now()
-    described = asdict(facts.study_facts(row))
-    listed = {
-        "listed_instances": facts.count(row, facts.RELATED_INSTANCES_OF_STUDY),
-        "checked_at": now,
-    }
-    study, created = Study.objects.select_for_update(no_key=True).get_or_create(
-        institution_id=institution_id,
-        study_instance_uid=uid,
-        defaults={
-            **described,
-            **listed,
-            "name_grams": name_grams(described["patient_name"]),
-            "modalities": facts.modalities_in_study(row),
-            "found_at": now,
-        },
-    )
-    if created:
-        return study
-    changes: dict[str, Any] = dict(listed)
-    if study.state == Study.State.INDEXED:
-        changes |= described | {"name_grams": name_grams(described["patient_name"])}
-    Study.objects.filter(pk=study.pk).update(**changes)
-    for name, value in changes.items():
-        setattr(study, name, value)
-    return study
-
-
-@transaction.atomic
-def write_series_rows(*, study: Study, rows: Sequence[Row], again: bool) -> list[int]:
-    """The listed series as rows; returns the ids of those that must be pulled."""
-    known = {series.series_instance_uid: series for series in study.series.all()}
-    wanted: list[int] = []
-    for row in rows:
-        uid = facts.text(row, facts.SERIES_INSTANCE_UID, 65)
-        if not is_valid_uid(uid):
-            log.warning("discovery.series_without_uid", study_id=study.pk)
-            continue
-        count = facts.count(row, facts.RELATED_INSTANCES_OF_SERIES)
-        series = known.get(uid)
-        if series is None:
-            # A reader and the discovery may list one study at the same time.
-            series, _ = Series.objects.get_or_create(
-                study=study,
-                series_instance_uid=uid,
-                defaults={"listed_instances": count, **asdict(facts.series_facts(row))},
-            )
-            known[uid] = series
-        more = count is not None and count > series.instance_count
-        if again or more or series.state != Series.State.VERIFIED:
-            Series.objects.filter(pk=series.pk).update(listed_instances=count)
-            wanted.append(series.pk)
-    Study.objects.filter(pk=study.pk).update(series_count=len(known))
-    return wanted
-
-
-@transaction.atomic
 def _claim(window_id: int) -> DiscoveryWindow | None:
     now = timezone.now()
     window = (
@@ -319,12 +249,12 @@ def _read(origin: Origin, window: DiscoveryWindow) -> None:
         page = origin.search_studies(
             since=window.since, until=window.until, limit=PAGE, offset=window.offset
         )
-        if page and not any(is_valid_uid(_uid(row)) for row in page):
+        if page and not any(is_valid_uid(listed_study_uid(row)) for row in page):
             raise OriginAnswerInvalid("The answer to a search names no study.")
         dates_ignored = dates_ignored or page.filter_ignored
-        fresh = [row for row in page if _uid(row) not in seen]
+        fresh = [row for row in page if listed_study_uid(row) not in seen]
         for row in fresh:
-            seen.add(_uid(row))
+            seen.add(listed_study_uid(row))
             faults += _take(origin, window, row)
             if len(faults) >= FAULTY_STUDIES:
                 raise faults[-1]
@@ -403,7 +333,3 @@ def _put_back(window: DiscoveryWindow, error: DomainError) -> None:
     window.error_code = error.code[:64]
     window.error_text = error.message[:500]
     window.save()
-
-
-def _uid(row: Row) -> str:
-    return facts.text(row, facts.STUDY_INSTANCE_UID, 65)

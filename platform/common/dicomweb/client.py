@@ -10,7 +10,8 @@ import base64
 import datetime as dt
 import logging
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from dicomweb_client.web import DICOMwebClient
 from common.dicomweb import errors
 from common.dicomweb.media_types import DICOM, parse_media_type
 from common.dicomweb.multipart import IncomingPart, iter_parts
-from common.dicomweb.origin import DicomJson, SearchPage, first_value
+from common.dicomweb.origin import DicomJson, Matches, SearchPage, first_value
 from common.dicomweb.session import (
     ClientCredentials,
     OriginConfig,
@@ -35,6 +36,8 @@ __all__ = ["DicomwebOrigin", "OriginConfig"]
 STUDY_UID, SERIES_UID, SOP_UID = "0020000D", "0020000E", "00080018"
 STUDY_DATE = "00080020"
 MAX_RESULTS = 200_000  # of one search, all pages together
+# So many results of a search may be a page that the origin cut, whatever was asked.
+CUSTOMARY_LIMITS = frozenset({10, 20, 25, 50, 100, 200, 250, 500, 1000})
 STUDY_FIELDS = [
     "00080061",
     "00080090",
@@ -135,6 +138,32 @@ class DicomwebOrigin:
         ignored = len(fitting) < len(found)
         self.filter_ignored = self.filter_ignored or ignored
         return SearchPage(fitting, received=len(found), filter_ignored=ignored)
+
+    def match_studies(self, *, filters: Mapping[str, str], most: int, until: float) -> Matches:
+        """Studies by whatever keys, page by page.
+
+        Raises:
+            OriginTimeout: the pages did not end in time.
+        """
+        found: dict[Any, DicomJson] = {}
+        received = 0
+        limit = min(most, self.config.page_size)
+        while True:
+            page = self.search(
+                "studies", filters=dict(filters), fields=STUDY_FIELDS, limit=limit, offset=received
+            )
+            new = {first_value(each, STUDY_UID): each for each in page}
+            new = {uid: each for uid, each in new.items() if uid not in found}
+            found.update(new)
+            full = len(page) >= limit or len(page) in CUSTOMARY_LIMITS
+            if not new or not full:
+                # The first page again, full as it is: what follows it cannot be had.
+                return Matches(list(found.values()), cut=bool(page and not new and full))
+            received += len(page)
+            if len(page) > limit or len(found) >= most:  # everything at once, or more than is taken
+                return Matches(list(found.values()), cut=len(page) <= limit)
+            if time.monotonic() > until:
+                raise errors.OriginTimeout("The hospital's archive did not list all in time.")
 
     def search_series(self, *, study_instance_uid: str) -> list[DicomJson]:
         """All series of a study."""

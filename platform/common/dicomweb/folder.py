@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from common.dicomweb.errors import OriginCutOff, OriginNotFound
 from common.dicomweb.folder_index import FolderIndex, IndexedFile
 from common.dicomweb.multipart import IncomingPart
-from common.dicomweb.origin import DicomJson, SearchPage, first_value
+from common.dicomweb.origin import DicomJson, Matches, SearchPage, first_value
 
 READ_BYTES = 1024 * 1024
 MAX_AGE_S = 5.0  # a search looks at the folder again when the last look is older
@@ -82,6 +82,11 @@ class FolderOrigin:
             if study_instance_uid in (None, first_value(study, "0020000D")):
                 found.append(study)
         return SearchPage(found[offset : offset + limit])
+
+    def match_studies(self, *, filters: Mapping[str, str], most: int, until: float) -> Matches:
+        """Every study: a folder has no search of its own, and the caller sieves."""
+        self._index.refresh(max_age_s=self._max_age_s)
+        return Matches(self._index.studies())
 
     def search_series(self, *, study_instance_uid: str) -> list[DicomJson]:
         """All series of a study."""

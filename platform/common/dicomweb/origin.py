@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -40,6 +40,14 @@ class SearchPage(list[DicomJson]):
         return self.offset_ignored or self.received == 0
 
 
+class Matches(list[DicomJson]):
+    """Results of a search by keys. ``cut``: the origin has, or may have, more."""
+
+    def __init__(self, results: list[DicomJson], *, cut: bool = False) -> None:
+        super().__init__(results)
+        self.cut = cut
+
+
 class Origin(Protocol):
     """A hospital's archive, read only. Every failure is an ``OriginError`` (common.dicomweb.errors)."""
 
@@ -53,6 +61,13 @@ class Origin(Protocol):
         offset: int,
     ) -> SearchPage:
         """One page of studies with a Study Date from ``since`` to ``until``, both included."""
+        ...
+
+    def match_studies(self, *, filters: Mapping[str, str], most: int, until: float) -> Matches:
+        """Studies by whatever keys, for somebody who waits: ``most`` at most, until this monotonic instant.
+
+        The caller sieves: origins match as they please, and a folder matches nothing.
+        """
         ...
 
     def search_series(self, *, study_instance_uid: str) -> list[DicomJson]:

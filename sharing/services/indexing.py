@@ -1,0 +1,119 @@
+"""What hospitals list, as rows of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from common.dicom.names import name_grams
+from common.dicom.uids import is_valid_uid
+from sharing.domain import facts
+from sharing.models import Deletion, Series, Study
+
+log = structlog.get_logger(__name__)
+
+Row = dict[str, Any]
+
+
+def listed_study_uid(row: Row) -> str:
+    """The Study Instance UID of a search result; empty when it has none."""
+    return facts.text(row, facts.STUDY_INSTANCE_UID, 65)
+
+
+@transaction.atomic
+def add_index_rows(*, institution_id: int, rows: Sequence[Row]) -> int:
+    """Studies that the index did not have; those it has stay as they are. Returns how many were new."""
+    now = timezone.now()
+    by_uid = {listed_study_uid(row): row for row in rows if is_valid_uid(listed_study_uid(row))}
+    same = {"institution_id": institution_id, "study_instance_uid__in": list(by_uid)}
+    known = Study.objects.filter(**same).values_list("study_instance_uid", flat=True)
+    deleted = Deletion.objects.filter(**same, lifted_at=None)
+    for uid in {*known, *deleted.values_list("study_instance_uid", flat=True)}:
+        del by_uid[uid]
+    new = [
+        Study(
+            institution_id=institution_id,
+            study_instance_uid=uid,
+            found_at=now,
+            **_described(row),
+            **_listed(row),
+        )
+        for uid, row in by_uid.items()
+    ]
+    return len(Study.objects.bulk_create(new, ignore_conflicts=True, batch_size=500))
+
+
+@transaction.atomic
+def write_index_row(*, institution_id: int, row: Row) -> Study | None:
+    """One study of a search answer as an index row; None when it has no valid UID.
+
+    What the archive has read from the files themselves is not overwritten by the hospital's list.
+    """
+    uid = listed_study_uid(row)
+    if not is_valid_uid(uid):
+        log.warning("discovery.study_without_uid", institution_id=institution_id)
+        return None
+    described, listed = _described(row), _listed(row)
+    study, created = Study.objects.select_for_update(no_key=True).get_or_create(
+        institution_id=institution_id,
+        study_instance_uid=uid,
+        defaults={**described, **listed, "found_at": listed["checked_at"]},
+    )
+    if created:
+        return study
+    changes: dict[str, Any] = dict(listed)
+    if study.state == Study.State.INDEXED:
+        changes |= described
+        del changes["modalities"]
+    Study.objects.filter(pk=study.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(study, name, value)
+    return study
+
+
+@transaction.atomic
+def write_series_rows(*, study: Study, rows: Sequence[Row], again: bool) -> list[int]:
+    """The listed series as rows; returns the ids of those that must be pulled."""
+    known = {series.series_instance_uid: series for series in study.series.all()}
+    wanted: list[int] = []
+    for row in rows:
+        uid = facts.text(row, facts.SERIES_INSTANCE_UID, 65)
+        if not is_valid_uid(uid):
+            log.warning("discovery.series_without_uid", study_id=study.pk)
+            continue
+        count = facts.count(row, facts.RELATED_INSTANCES_OF_SERIES)
+        series = known.get(uid)
+        if series is None:
+            # A reader and the discovery may list one study at the same time.
+            series, _ = Series.objects.get_or_create(
+                study=study,
+                series_instance_uid=uid,
+                defaults={"listed_instances": count, **asdict(facts.series_facts(row))},
+            )
+            known[uid] = series
+        more = count is not None and count > series.instance_count
+        if again or more or series.state != Series.State.VERIFIED:
+            Series.objects.filter(pk=series.pk).update(listed_instances=count)
+            wanted.append(series.pk)
+    Study.objects.filter(pk=study.pk).update(series_count=len(known))
+    return wanted
+
+
+def _described(row: Row) -> dict[str, Any]:
+    """The columns that describe a study, from its search result."""
+    described = asdict(facts.study_facts(row))
+    return described | {
+        "name_grams": name_grams(described["patient_name"]),
+        "modalities": facts.modalities_in_study(row),
+    }
+
+
+def _listed(row: Row) -> dict[str, Any]:
+    """What the hospital lists now."""
+    count = facts.count(row, facts.RELATED_INSTANCES_OF_STUDY)
+    return {"listed_instances": count, "checked_at": timezone.now()}
