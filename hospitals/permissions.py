@@ -121,3 +121,12 @@ def visible_institutions(user: Any) -> QuerySet[Institution]:
         return Institution.objects.all()
     own = {held.institution_id for held in roles if held.institution_id is not None}
     return Institution.objects.filter(pk__in=own)
+
+
+def listed_institutions(user: Any) -> QuerySet[Institution]:
+    """The institutions that an account may find in the directory: those whose record it may see, and the
+    members of a consortium of its own, whose examinations it may meet. Names and codes, no operation."""
+    consortia = {held.consortium_id for held in roles_of(user) if held.consortium_id is not None}
+    return (
+        visible_institutions(user) | Institution.objects.filter(consortium_id__in=consortia)
+    ).distinct()

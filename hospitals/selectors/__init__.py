@@ -1,6 +1,7 @@
 """Reads about members of the province; other modules use these and never the tables."""
 
 from hospitals.permissions import RoleAt, has_role, roles_of
+from hospitals.selectors.directory import listed_institutions
 from hospitals.selectors.health import (
     HealthRow,
     ProbeView,
@@ -49,6 +50,7 @@ __all__ = [
     "list_policies",
     "list_probes",
     "list_pullable",
+    "listed_institutions",
     "memberships_of",
     "newest_probes",
     "probe_view",

@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 
 from common import request_context
 from common.errors import DomainError, Kind
+from common.outcome import FHIR_JSON, issue, issue_type, operation_outcome
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -29,7 +30,8 @@ _STATUS = {
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-_API_ROOTS = ("/api/", "/fhir/", "/cds-services", "/metrics")
+_API_ROOTS = ("/api/", "/cds-services", "/metrics")
+_FHIR_ROOT = "/fhir/"
 _DICOMWEB_ROOTS = ("/dicom-web/", "/wado")
 
 
@@ -43,12 +45,17 @@ def is_dicomweb(request: HttpRequest) -> bool:
     return request.path_info.startswith(_DICOMWEB_ROOTS)
 
 
+def is_fhir(request: HttpRequest) -> bool:
+    """Whether the address belongs to the FHIR interface."""
+    return request.path_info.startswith(_FHIR_ROOT)
+
+
 def is_page(request: HttpRequest) -> bool:
     """Whether a person reads the answer: everything that is neither DICOMweb nor an interface for programs.
 
     A browser that navigates to an API address (its documentation) counts as a person.
     """
-    if is_dicomweb(request):
+    if is_dicomweb(request) or is_fhir(request):
         return False
     if request.path_info.startswith(_API_ROOTS):
         return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
@@ -128,6 +135,20 @@ def dicomweb_error(
     return response
 
 
+def fhir_error(
+    status: int, *, code: str, detail: str = "", headers: dict[str, str] | None = None
+) -> HttpResponse:
+    """An error of the FHIR interface: an OperationOutcome (R4 §3.1.0.1.4)."""
+    text = detail or HTTPStatus(status).phrase
+    outcome = operation_outcome(issue(issue_type(status), text, code=code))
+    return HttpResponse(
+        orjson.dumps(outcome),
+        status=status,
+        content_type=f"{FHIR_JSON}; charset=utf-8",
+        headers=headers,
+    )
+
+
 def _slug(phrase: str) -> str:
     return phrase.lower().replace(" ", "-")
 
@@ -167,6 +188,8 @@ def error_response(
     """The error in the form that the address promises: DICOMweb, problem document or page."""
     if is_dicomweb(request):
         return dicomweb_error(request, status, detail, code=code, headers=headers)
+    if is_fhir(request):
+        return fhir_error(status, code=code, detail=detail, headers=headers)
     if is_page(request):
         response = error_page(request, status, detail=detail)
         for name, value in (headers or {}).items():

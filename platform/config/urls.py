@@ -23,6 +23,7 @@ urlpatterns = [
     path("accounts/", include("common.accounts.urls")),
     path("i18n/", include("common.ui.urls")),
     path("dicom-web/", include("sharing.dicomweb.urls")),
+    path("fhir/", include("config.fhir")),
     path("hospitals/", include("hospitals.urls")),
     path("api/v1/", include(api_v1)),
     path("viewer/", viewer.serve, name="viewer"),

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from common.accounts.bearer import bearer_of
 from common.accounts.public import is_public
+from common.accounts.reading import only_reads
 from common.accounts.tokens import TokenRefused, resolve_token
 from common.problem import error_response, is_page
 
@@ -65,7 +66,7 @@ class ClosedByDefaultMiddleware:
         bearer = bearer_of(request)
         if bearer is None:
             return _password_first(request)
-        if bearer.reads_only and request.method not in _SAFE:
+        if bearer.reads_only and request.method not in _SAFE and not only_reads(view):
             return error_response(
                 request, 403, code="token-reads-only", detail=_("This token is for reading only.")
             )
