@@ -124,7 +124,7 @@ def draw_animation(shots: Sequence[Shot], picture: Picture) -> bytes:
     first = shots[0].attributes
     most = _MOST_ANIMATED_PIXELS // len(shots)
     viewport = picture.viewport or size_within(first, most)
-    if viewport[0] * viewport[1] > most:
+    if picture.viewport and viewport[0] * viewport[1] > most:
         raise NotAcceptable(f"{len(shots)} frames need a viewport of at most {most} pixels.")
     wanted = replace(picture, viewport=viewport, media_type=GIF)
     with _place_for(LARGE_SAMPLES):

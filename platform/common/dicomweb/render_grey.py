@@ -82,6 +82,9 @@ class Table:
         return np.asarray(self.entries[positions])
 
 
+@np.errstate(
+    over="ignore", invalid="ignore", divide="ignore"
+)  # hostile slopes end in black or white
 def shades_of(source: Source, pixels: Array, window: Window | None) -> Shades:
     """Each pixel from 0, black, to 255. ``window`` outweighs what the image says itself."""
     modality = _table(source, _MODALITY_LUT)

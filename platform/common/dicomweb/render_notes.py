@@ -106,7 +106,8 @@ def can_write(text: str) -> bool:
 
 def _shown(text: str) -> str:
     if not can_write(text):
-        text = " ".join(lazy_pinyin(text)).encode("ascii", "replace").decode()
+        syllables = " ".join(lazy_pinyin(text)).split()
+        text = " ".join(syllables).encode("ascii", "replace").decode()
     return "".join(letter for letter in text if letter.isprintable())[:_MOST_CHARS]
 
 

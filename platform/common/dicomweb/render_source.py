@@ -121,7 +121,7 @@ class Source:
 
 def values_of(place: Attributes, tag: str) -> list[Any]:
     """The values of one attribute; none where it is absent, empty or something else."""
-    element = place.get(tag)
+    element = place.get(tag) if isinstance(place, Mapping) else None
     found = element.get("Value") if isinstance(element, Mapping) else None
     return [each for each in found if each is not None] if isinstance(found, list) else []
 
