@@ -86,11 +86,6 @@ def serve(request: HttpRequest, path: str = "") -> HttpResponseBase:
     return csp_replace(policy)(lambda request: answer)(request)
 
 
-def is_installed() -> bool:
-    """Whether the viewer was fetched; without it the light viewer opens."""
-    return (Path(settings.DATA_DIR) / "viewer" / "index.html").is_file()
-
-
 @lru_cache(maxsize=8)
 def _workers(root: Path) -> frozenset[str]:
     """The scripts that only workers run, as the build says."""

@@ -85,7 +85,9 @@ def backlog(*, institution_id: int, now: datetime) -> list[LaneBacklog]:
 def running_transfers(*, institution_id: int, limit: int = 20) -> list[Transfer]:
     """The transfers of an institution that a worker holds at this moment, oldest first."""
     rows = Transfer.objects.filter(institution_id=institution_id, state=Transfer.State.RUNNING)
-    return list(rows.select_related("series__study").order_by("started_at", "id")[:limit])
+    return list(
+        rows.select_related("series__study__institution").order_by("started_at", "id")[:limit]
+    )
 
 
 def failures(*, institution_id: int, limit: int = 8) -> list[Failure]:
@@ -141,7 +143,9 @@ def list_failed(*, actor: User, institution_code: str = "") -> QuerySet[Transfer
     # The newest transfer of a series tells; an older failure was followed by another try.
     rows = rows.exclude(series__transfers__state__in=Transfer.OPEN)
     rows = _narrow(rows, actor=actor, institution_code=institution_code)
-    return rows.select_related("series__study", "institution").order_by("-finished_at", "-id")
+    return rows.select_related("series__study__institution", "institution").order_by(
+        "-finished_at", "-id"
+    )
 
 
 def list_quarantined(*, actor: User, institution_code: str = "") -> QuerySet[Quarantined]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import get_script_prefix
 from django.views.decorators.http import require_safe
 
 from common import audit
@@ -36,6 +39,21 @@ def study(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         audit.record_view(actor, "study.view", found, basis=row.basis or "operation")
     return page(request, "sharing/study.html", context, fragment="sharing/_study_work.html")
+
+
+@require_safe
+def open_images(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
+    """``GET /studies/{code}/{uid}/open/``: the viewer of this installation, from any list, in one click."""
+    study = selectors.get_visible_study(
+        actor=actor_of(request), study_instance_uid=study_uid, institution_code=code
+    )
+    if viewer_installed():
+        asked = urlencode({"StudyInstanceUIDs": study.study_instance_uid})
+        return redirect(f"{get_script_prefix()}viewer/viewer?{asked}")
+    first = study_detail(study).first_image_series
+    if first is None:
+        return redirect("sharing:study", code, study_uid)
+    return redirect("sharing:view", code, study_uid, first.series_instance_uid)
 
 
 @require_safe

@@ -14,6 +14,7 @@ urlpatterns = [
     path("studies/", studies.study_list, name="studies"),
     path("studies/export.csv", studies.export, name="export"),
     path("studies/<slug:code>/<str:study_uid>/", study.study, name="study"),
+    path("studies/<slug:code>/<str:study_uid>/open/", study.open_images, name="open"),
     path(
         "studies/<slug:code>/<str:study_uid>/view/<str:series_uid>/",
         study.view_series,
