@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from sharing.jobs import DISCOVER_DUE, DISCOVER_WINDOW, PLAN, PULL_SERIES, SWEEP
-from sharing.services import discovery, planning, pulling, sweeping
+from sharing.jobs import DISCOVER_DUE, DISCOVER_WINDOW, GATHER, PLAN, PULL_SERIES, PURGE, SWEEP
+from sharing.services import deleting, discovery, gathering, planning, pulling, sweeping
 
 
 @PULL_SERIES.implement()
@@ -33,3 +33,14 @@ def discover_window(*, window_id: int) -> None:
 @SWEEP.implement()
 def sweep() -> None:
     sweeping.sweep()
+
+
+@GATHER.implement()
+def gather() -> None:
+    gathering.run()
+
+
+@PURGE.implement()
+def purge() -> None:
+    deleting.purge_due()
+    gathering.forget_packed()

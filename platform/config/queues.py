@@ -15,14 +15,15 @@ TRANSFER = "transfer"
 ON_DEMAND = "transfer.on-demand"
 TODAY = "transfer.today"
 BACKFILL = "transfer.backfill"
+GATHERING = "gathering"
 
-QUEUES = (DEFAULT, EVENTS, DISCOVERY, TRANSFER, ON_DEMAND, TODAY, BACKFILL)
+QUEUES = (DEFAULT, EVENTS, DISCOVERY, TRANSFER, ON_DEMAND, TODAY, BACKFILL, GATHERING)
 
 _CORES = os.cpu_count() or 2
 
 # Worker name → (queues, processes).
 WORKERS: dict[str, tuple[tuple[str, ...], int]] = {
-    "worker-general": ((DEFAULT, EVENTS, DISCOVERY), 3),
+    "worker-general": ((DEFAULT, EVENTS, DISCOVERY, GATHERING), 3),
     "worker-demand": ((ON_DEMAND,), 1),
     "worker-transfer": ((ON_DEMAND, TODAY, TRANSFER, BACKFILL), max(2, _CORES)),
 }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, include, path
+from collections.abc import Callable
 
-from common.dicomweb.server import NoSuchResource
-from sharing.dicomweb import frames, qido, rendered, wado
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, include, path
+from django.views.decorators.csrf import csrf_exempt
+
+from common.dicomweb.server import DICOMwebView, NoSuchResource, resource
+from sharing.dicomweb import deletion, frames, qido, rendered, stow, wado
 
 app_name = "dicomweb"
 
@@ -15,16 +19,33 @@ _INSTANCE = f"{_SERIES}/instances/<str:instance_uid>"
 _FRAMES = f"{_INSTANCE}/frames/<str:frames>"
 
 
+def _written(**views: type[DICOMwebView]) -> Callable[..., HttpResponseBase]:
+    """A resource that can be written to. Its views ask for proof of the same origin themselves
+    (``writing.require_same_origin``): viewers cannot send Django's token."""
+    return csrf_exempt(resource(**views))
+
+
 def _resources() -> list[URLPattern]:
     return [
-        path("studies", qido.SearchStudiesView.as_view(), name="search-studies"),
+        path(
+            "studies",
+            _written(get=qido.SearchStudiesView, post=stow.StoreView),
+            name="search-studies",
+        ),
         path("series", qido.SearchSeriesView.as_view(), name="search-series"),
+        path("instances", qido.SearchInstancesView.as_view(), name="search-all-instances"),
         path(f"{_STUDY}/series", qido.SearchSeriesView.as_view(), name="search-study-series"),
         path(
             f"{_STUDY}/instances", qido.SearchInstancesView.as_view(), name="search-study-instances"
         ),
         path(f"{_SERIES}/instances", qido.SearchInstancesView.as_view(), name="search-instances"),
-        path(_STUDY, wado.RetrieveStudyView.as_view(), name="study"),
+        path(
+            _STUDY,
+            _written(
+                get=wado.RetrieveStudyView, post=stow.StoreView, delete=deletion.DeleteStudyView
+            ),
+            name="study",
+        ),
         path(_SERIES, wado.RetrieveSeriesView.as_view(), name="series"),
         path(_INSTANCE, wado.RetrieveInstanceView.as_view(), name="instance"),
         path(f"{_STUDY}/metadata", wado.StudyMetadataView.as_view(), name="study-metadata"),

@@ -141,7 +141,7 @@ class Series(models.Model):
     current = models.ForeignKey(
         "SeriesRevision", null=True, on_delete=models.PROTECT, related_name="+"
     )
-    # Number of the newest ReceivedInstance that no revision holds yet; 0 when all are packed (ADR 0012).
+    # Number of the newest ReceivedInstance that no revision holds yet; 0 when all are packed (ADR 0015).
     newest_received = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:

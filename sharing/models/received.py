@@ -10,7 +10,7 @@ from sharing.models.index import Series
 
 
 class IncomingPack(models.Model):
-    """One object with the instances of one store request, until its series are packed (ADR 0012)."""
+    """One object with the instances of one store request, until its series are packed (ADR 0015)."""
 
     institution = models.ForeignKey(
         "hospitals.Institution", on_delete=models.PROTECT, related_name="+"

@@ -1,4 +1,4 @@
-"""Series of which instances were stored and are not yet in the series' own pack (ADR 0012).
+"""Series of which instances were stored and are not yet in the series' own pack (ADR 0015).
 
 Such a series is read through one index over its current revision and what came since. The index names a pack
 that does not exist as an object: the packs it is made of, laid end to end. Whoever opens packs by key asks

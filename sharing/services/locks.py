@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from django.db import connection
 
 CERTIFY = 0x63657274
+GATHER = 0x67617468
 
 
 @contextmanager
@@ -21,3 +22,19 @@ def one_at_a_time(subject: int, key: int) -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", numbers)
+
+
+@contextmanager
+def if_free(subject: int, key: int) -> Iterator[bool]:
+    """Whether nobody else works on ``key`` of ``subject``; does not wait."""
+    numbers = [subject, key % 2**31]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", numbers)
+        row = cursor.fetchone()
+    mine = bool(row and row[0])
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", numbers)

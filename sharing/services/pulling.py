@@ -39,7 +39,7 @@ from sharing.errors import (
     SpoolFailed,
 )
 from sharing.models import Series, SeriesRevision
-from sharing.services import proving, quarantine, revisions, transfers
+from sharing.services import gathering, proving, quarantine, revisions, transfers
 from sharing.services.quarantine import Asked
 from sharing.services.receiving import JsonSpool, Receiver
 from sharing.services.transfers import Claim
@@ -184,6 +184,7 @@ class _SeriesPull:
     ) -> None:
         self.held = held
         self.progress = progress
+        gathering.try_to_gather(series_id=held.series_id)  # what was pushed is held too
         self.series = Series.objects.select_related("current", "study").get(pk=held.series_id)
         self.policy = hospital_selectors.pull_policy(institution_id=held.institution_id)
         self.base = self._newest_sound()

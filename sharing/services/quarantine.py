@@ -16,6 +16,7 @@ from common.archive import keys
 from common.audit.services import Actor
 from common.events import publish
 from common.storage import object_store
+from common.storage.port import Readable
 from sharing.errors import AlreadySettled, NoteMissing
 from sharing.events import InstanceConflictFound
 from sharing.models import Quarantined
@@ -23,7 +24,7 @@ from sharing.models import Quarantined
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of the hospital when the bytes came."""
+    """What was asked of the hospital, or named by the sender, when the bytes came; empty: not known."""
 
     institution_id: int
     institution_code: str
@@ -60,7 +61,8 @@ def keep(
     sop_instance_uid: str,
     sha256: str,
     size_bytes: int,
-    data: Region,
+    data: Readable,
+    actor: Actor = "puller",
 ) -> None:
     """Store the bytes and open the case; the same bytes for the same request only count up."""
     store = object_store()
@@ -79,17 +81,19 @@ def keep(
         "at": now.isoformat(),
     }
     store.put_bytes(case_key(key, asked, reason), orjson.dumps(facts))
-    open_case(institution_id=asked.institution_id, key=key, facts=facts)
+    open_case(institution_id=asked.institution_id, key=key, facts=facts, actor=actor)
 
 
 def case_key(key: str, asked: Asked, reason: str) -> str:
     """Where the facts of a case lie beside its bytes, so that the index can be rebuilt from the bucket."""
-    series = asked.series_instance_uid or "none"
-    return f"{key}.{asked.study_instance_uid}.{series}.{reason}.json"
+    study, series = asked.study_instance_uid or "none", asked.series_instance_uid or "none"
+    return f"{key}.{study}.{series}.{reason}.json"
 
 
 @transaction.atomic
-def open_case(*, institution_id: int, key: str, facts: dict[str, Any]) -> Quarantined:
+def open_case(
+    *, institution_id: int, key: str, facts: dict[str, Any], actor: Actor = "puller"
+) -> Quarantined:
     """Write the row of a case, or count it up when it is known."""
     case, created = Quarantined.objects.get_or_create(
         institution_id=institution_id,
@@ -108,7 +112,7 @@ def open_case(*, institution_id: int, key: str, facts: dict[str, Any]) -> Quaran
     )
     if created:
         audit.record(
-            "puller",
+            actor,
             "instance.quarantine",
             object_type="quarantined",
             object_id=str(case.pk),

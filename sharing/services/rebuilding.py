@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from common.archive import documents, keys
 from common.archive.documents import SeriesIndex
-from common.archive.keys import CertificateKey, RevisionKey
+from common.archive.keys import CertificateKey, MarkKey, RevisionKey
+from common.audit.services import Actor
 from common.errors import DomainError
 from common.storage import object_store
 from hospitals import selectors as hospital_selectors
@@ -28,7 +29,8 @@ from hospitals.domain.policy import InstitutionFacts
 from hospitals.errors import InstitutionUnknown
 from sharing.domain.completeness import Listing
 from sharing.models import Certificate, Series, SeriesRevision, Study
-from sharing.services import proving, quarantine, revisions
+from sharing.services import adopting, deleting, proving, quarantine, revisions
+from sharing.services.marks import restore_marks
 from sharing.services.revisions import Sealed
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,9 @@ class Rebuilt:
     revisions: int = 0
     certificates: int = 0
     quarantined: int = 0
+    deletions: int = 0
+    holds: int = 0
+    received: int = 0
     unusable: list[str] = field(default_factory=list)
 
 
@@ -53,6 +58,7 @@ class _StudyInBucket:
         default_factory=lambda: defaultdict(list)
     )  # series UID → (number, prefix)
     certificates: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
 
 
 def rebuild_index() -> Iterator[Rebuilt]:
@@ -64,13 +70,39 @@ def rebuild_index() -> Iterator[Rebuilt]:
     for (code, study_uid), found in _studies(done):
         if code not in ids:
             ids |= _known_institution(code, done)
-        if code in ids:
+        if code in ids and not restore_marks(ids[code], code, study_uid, found.marks, done):
             _restore_study(ids[code], study_uid, found, done)
         yield done
+    for stat in object_store().list("incoming/"):
+        _restore_incoming(stat.key, done)
     for stat in object_store().list("quarantine/"):
         if stat.key.endswith(".json"):
             _restore_case(stat.key, ids, done)
     yield done
+
+
+def bring_back(*, actor: Actor, institution_id: int, study_instance_uid: str) -> None:
+    """Undo a deletion within its grace: the rows are written again from the bucket.
+
+    Raises:
+        NotDeleted: no deletion is in force, or its bytes are gone.
+    """
+    deletion = deleting.lift(
+        actor=actor, institution_id=institution_id, study_instance_uid=study_instance_uid
+    )
+    code = hospital_selectors.institution_facts(institution_id).code
+    done = Rebuilt()
+    for (_, uid), found in _studies(done, keys.study_prefix(code, study_instance_uid)):
+        _restore_study(institution_id, uid, found, done, study_pk=deletion.study_pk)
+
+
+def _restore_incoming(key: str, done: Rebuilt) -> None:
+    if adopting.is_known(key):
+        return
+    try:
+        done.received += adopting.adopt(key)
+    except DomainError as error:
+        done.unusable.append(f"{key}: {error}")
 
 
 def _restore_institution(key: str, done: Rebuilt) -> dict[str, int]:
@@ -90,13 +122,17 @@ def _known_institution(code: str, done: Rebuilt) -> dict[str, int]:
         return {}
 
 
-def _studies(done: Rebuilt) -> Iterator[tuple[tuple[str, str], _StudyInBucket]]:
+def _studies(
+    done: Rebuilt, prefix: str = "archive/"
+) -> Iterator[tuple[tuple[str, str], _StudyInBucket]]:
     """The studies of the bucket, in the order of their keys, one at a time."""
-    named = _named(done)
+    named = _named(done, prefix)
     for study, items in groupby(named, key=lambda item: item[0]):
         found = _StudyInBucket()
         for _, key in items:
-            if isinstance(key, CertificateKey):
+            if isinstance(key, MarkKey):
+                found.marks.append(key.kind)
+            elif isinstance(key, CertificateKey):
                 found.certificates.append(
                     keys.certificate_key(key.institution_code, key.study_instance_uid, key.number)
                 )
@@ -105,9 +141,15 @@ def _studies(done: Rebuilt) -> Iterator[tuple[tuple[str, str], _StudyInBucket]]:
         yield study, found
 
 
-def _named(done: Rebuilt) -> Iterator[tuple[tuple[str, str], CertificateKey | RevisionKey]]:
-    for stat in object_store().list("archive/"):
-        key = keys.parse_revision_key(stat.key) or keys.parse_certificate_key(stat.key)
+def _named(
+    done: Rebuilt, prefix: str
+) -> Iterator[tuple[tuple[str, str], CertificateKey | RevisionKey | MarkKey]]:
+    for stat in object_store().list(prefix):
+        key = (
+            keys.parse_revision_key(stat.key)
+            or keys.parse_certificate_key(stat.key)
+            or keys.parse_mark_key(stat.key)
+        )
         if key is None:
             done.unusable.append(f"{stat.key}: not a name of the archive")
         else:
@@ -116,12 +158,17 @@ def _named(done: Rebuilt) -> Iterator[tuple[tuple[str, str], CertificateKey | Re
 
 @transaction.atomic
 def _restore_study(
-    institution_id: int, study_uid: str, found: _StudyInBucket, done: Rebuilt
+    institution_id: int,
+    study_uid: str,
+    found: _StudyInBucket,
+    done: Rebuilt,
+    *,
+    study_pk: int | None = None,
 ) -> None:
     study, created = Study.objects.get_or_create(
         institution_id=institution_id,
         study_instance_uid=study_uid,
-        defaults={"found_at": timezone.now()},
+        defaults={"found_at": timezone.now()} | ({"pk": study_pk} if study_pk else {}),
     )
     done.studies += 1
     certificates = [body for key in sorted(found.certificates) for body in _certificate(key, done)]

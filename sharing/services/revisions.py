@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
 from common.archive import documents, keys
@@ -24,12 +24,22 @@ from common.storage import object_store
 from sharing.domain.completeness import ComparedBy, Listing, compare
 from sharing.domain.facts import series_facts, study_facts
 from sharing.errors import ArchiveDamaged, LeaseLost
-from sharing.models import Series, SeriesRevision, Study
+from sharing.models import ReceivedInstance, Series, SeriesRevision, Study
 from sharing.services import transfers
 from sharing.services.receiving import JsonSpool, Received
 from sharing.services.transfers import Claim
 
 JSON_TYPE = "application/json"
+
+
+class NamedSeries(Protocol):
+    """What names a series within an institution."""
+
+    @property
+    def study_instance_uid(self) -> str: ...
+
+    @property
+    def series_instance_uid(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def carry_over(
 def seal(
     *,
     institution_code: str,
-    held: Claim,
+    held: NamedSeries,
     number: int,
     received: Iterable[Received],
     writer: PackWriter,
@@ -146,15 +156,36 @@ def write_rows(*, series: Series, sealed: Sealed, listing: Listing) -> SeriesRev
     )
     for name, value in asdict(series_facts(sealed.first)).items():
         setattr(series, name, value)
+    waiting = _not_packed(series, index)
     series.current = revision
-    series.instance_count = len(index.instances)
-    series.size_bytes = sum(entry.size for entry in index.instances)
+    series.instance_count = len(index.instances) + waiting["count"]
+    series.size_bytes = sum(entry.size for entry in index.instances) + (waiting["size"] or 0)
+    series.newest_received = waiting["newest"] or 0
     series.listed_instances = listing.expected
     series.compared_by = listing.compared_by
     series.state = Series.State.STORED
     series.save()
     refresh_study(study_id=series.study_id, series=series, first=sealed.first)
     return revision
+
+
+def _not_packed(series: Series, index: SeriesIndex) -> dict[str, Any]:
+    """What senders stored into the series meanwhile and this revision does not hold.
+
+    What it does hold is packed from now on: the row stays for readers that were placed before.
+    """
+    if not series.newest_received:
+        return {"count": 0, "size": 0, "newest": 0}
+    rows = ReceivedInstance.objects.filter(series_id=series.pk, packed_at=None)
+    held = entries_by_uid(index.instances)
+    known = rows.filter(sop_instance_uid__in=list(held))
+    same = [
+        pk
+        for pk, uid, sha256 in known.values_list("pk", "sop_instance_uid", "sha256")
+        if held[uid] == sha256
+    ]
+    rows.filter(pk__in=same).update(packed_at=timezone.now())
+    return rows.aggregate(count=Count("pk"), size=Sum("size_bytes"), newest=Max("pk"))
 
 
 def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> None:
@@ -164,7 +195,7 @@ def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> No
     row does not depend on the order of arrival.
     """
     study = Study.objects.select_for_update(no_key=True).get(pk=study_id)
-    stored = Q(current__isnull=False)
+    stored = Q(current__isnull=False) | Q(newest_received__gt=0)
     totals = Series.objects.filter(study_id=study_id).aggregate(
         series=Count("pk"),
         instances=Sum("instance_count", filter=stored),
@@ -198,7 +229,8 @@ def mark_verified(
     unproved = cut_off and listing.compared_by == ComparedBy.NOTHING
     complete = not unproved and compare(listing=listing, held=frozenset(held_uids)).complete
     state = Series.State.VERIFIED if complete else Series.State.INCOMPLETE
-    Series.objects.filter(pk=revision.series_id, current=revision).update(
+    # What came since is not in the revision: the series waits for its next one.
+    Series.objects.filter(pk=revision.series_id, current=revision, newest_received=0).update(
         state=state, listed_instances=listing.expected, compared_by=listing.compared_by
     )
     if not complete:

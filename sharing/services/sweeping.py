@@ -15,10 +15,12 @@ from django.utils import timezone
 from common import audit
 from common.archive import keys
 from common.archive.keys import CertificateKey
+from common.errors import DomainError
 from common.storage import ObjectMissing, ObjectStat, object_store
 from hospitals import selectors as hospital_selectors
 from hospitals.errors import InstitutionUnknown
 from sharing.models import Certificate, SeriesRevision
+from sharing.services import adopting
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +43,8 @@ def sweep(*, older_than: timedelta = ORPHAN_AGE, dry_run: bool = False) -> Swept
     """Remove revisions and certificates that no row names, abandoned uploads and spools, each older
     than ``older_than``.
 
-    Never swept: bytes in quarantine, and a whole revision or a certificate that the database knows no
-    successor of. Else a sweep over a lost index would empty the archive before it is rebuilt.
+    Never swept: deletions and legal holds, bytes in quarantine, and a whole revision or a certificate that
+    the database knows no successor of. Else a sweep over a lost index would empty the archive before it is rebuilt.
     """
     swept = Swept()
     before = timezone.now() - older_than
@@ -54,11 +56,33 @@ def sweep(*, older_than: timedelta = ORPHAN_AGE, dry_run: bool = False) -> Swept
             swept.size_bytes += stat.size
             if not dry_run:
                 object_store().delete(stat.key)
+    _sweep_incoming(before, swept, dry_run=dry_run)
     if not dry_run:
         swept.uploads = object_store().abandon_uploads(older_than=older_than)
         swept.spools = _sweep_spools(before)
         _record(swept)
     return swept
+
+
+def _sweep_incoming(before: datetime, swept: Swept, *, dry_run: bool) -> None:
+    """Packs of senders whose request died before it was answered: what is not held is taken in, the rest goes."""
+    for stat in object_store().list("incoming/"):
+        swept.looked_at += 1
+        if stat.modified_at >= before or adopting.is_known(stat.key):
+            continue
+        if dry_run:
+            swept.orphans.append(stat.key)
+            continue
+        try:
+            adopted = adopting.adopt(stat.key, actor="sweeper")
+        except DomainError as error:
+            log.warning("sweep.incoming_failed", key=stat.key, reason=error.message)
+            continue
+        if adopted:
+            log.info("sweep.adopted", key=stat.key, instances=adopted)
+        else:
+            swept.orphans.append(stat.key)
+            swept.size_bytes += stat.size
 
 
 def _record(swept: Swept) -> None:

@@ -16,6 +16,8 @@ _CERTIFICATE_KEY = re.compile(
     r"archive/(?P<code>[^/]+)/(?P<study>[0-9.]+)/certificate-(?P<number>[0-9]{6,})\.json"
 )
 
+_MARK_KEY = re.compile(r"archive/(?P<code>[^/]+)/(?P<study>[0-9.]+)/(?P<kind>deletion|hold)\.json")
+
 
 @dataclass(frozen=True)
 class CertificateKey:
@@ -24,6 +26,15 @@ class CertificateKey:
     institution_code: str
     study_instance_uid: str
     number: int
+
+
+@dataclass(frozen=True)
+class MarkKey:
+    """What the key of a deletion or of a legal hold says; ``kind`` is ``deletion`` or ``hold``."""
+
+    institution_code: str
+    study_instance_uid: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,26 @@ def quarantine_key(institution_code: str, sha256: str) -> str:
     return f"quarantine/{institution_code}/{sha256}.dcm"
 
 
+def incoming_key(institution_code: str, name: str) -> str:
+    """The instances of one store request, until their series are packed (ADR 0015)."""
+    return f"incoming/{institution_code}/{name}.zip"
+
+
+def deletion_key(institution_code: str, study_instance_uid: str) -> str:
+    """That a study was deleted: whoever rebuilds the index must not bring it back (ADR 0016)."""
+    return f"archive/{institution_code}/{study_instance_uid}/deletion.json"
+
+
+def hold_key(institution_code: str, study_instance_uid: str) -> str:
+    """That a study is under legal hold."""
+    return f"archive/{institution_code}/{study_instance_uid}/hold.json"
+
+
+def study_prefix(institution_code: str, study_instance_uid: str) -> str:
+    """What the keys of all objects of a study start with."""
+    return f"archive/{institution_code}/{study_instance_uid}/"
+
+
 def institution_key(institution_code: str) -> str:
     """What the archive itself knows of an institution, so that an index can be rebuilt."""
     return f"institutions/{institution_code}.json"
@@ -120,3 +151,9 @@ def parse_certificate_key(key: str) -> CertificateKey | None:
     if match is None:
         return None
     return CertificateKey(match["code"], match["study"], int(match["number"]))
+
+
+def parse_mark_key(key: str) -> MarkKey | None:
+    """What the key says, or nothing when it names neither a deletion nor a legal hold."""
+    match = _MARK_KEY.fullmatch(key)
+    return MarkKey(match["code"], match["study"], match["kind"]) if match else None

@@ -1,0 +1,124 @@
+"""The body of a request as it comes, of known length or chunked, without Django's own reading of it.
+
+Django reads nothing of a request without Content-Length (its WSGIRequest bounds the stream by that header). A server
+that takes the chunks apart itself says so by ``wsgi.input_terminated``; then its stream ends where the body does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from django.http import HttpRequest
+from gunicorn.http.errors import ParseException
+
+from common.errors import DomainError, Kind
+
+CHUNK_BYTES = 256 * 1024
+STALL_S = 60.0  # a sender that is silent for so long is gone
+GRACE_S = 60.0  # after this a sender must have reached, and keep, the slowest rate
+SLOWEST_BYTES_PER_S = 1024
+
+
+class BodyBroken(DomainError):
+    """The request's body ended before its end."""
+
+    code = "body-broken"
+
+
+class BodyTooSlow(BodyBroken):
+    """The request's body came too slowly, or stopped coming."""
+
+    code = "body-too-slow"
+
+
+class BodyTooLarge(DomainError):
+    """The request is larger than is taken at once: send fewer instances in each."""
+
+    code = "body-too-large"
+
+
+class LengthRequired(DomainError):
+    """This server does not take chunked requests: send a Content-Length."""
+
+    code = "length-required"
+
+
+class EncodingUnsupported(DomainError):
+    """The body is compressed: send it as it is (Content-Encoding: identity)."""
+
+    code = "content-encoding-unsupported"
+    kind = Kind.INVALID
+
+
+def body_chunks(request: HttpRequest, *, most_bytes: int) -> Iterator[bytes]:
+    """The body, once. What is wrong with its length or encoding is raised here, the rest while it is read.
+
+    Raises:
+        EncodingUnsupported, LengthRequired, BodyTooLarge: before anything is read.
+        BodyBroken, BodyTooLarge: while reading.
+    """
+    environ = request.META
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise EncodingUnsupported
+    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    if chunked and not environ.get("wsgi.input_terminated"):
+        raise LengthRequired
+    length = None if chunked else _content_length(environ)
+    if length is not None and length > most_bytes:
+        raise BodyTooLarge
+    stream = environ["wsgi.input"]
+    return _read(stream, length, most_bytes, environ.get("gunicorn.socket"))
+
+
+def _content_length(environ: dict[str, Any]) -> int:
+    text = str(environ.get("CONTENT_LENGTH") or "0")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _read(stream: Any, length: int | None, most: int, socket: Any) -> Iterator[bytes]:
+    began, total = time.monotonic(), 0
+    with _time_limit(socket):
+        while length is None or total < length:
+            wanted = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - total)
+            chunk = _next(stream, wanted)
+            if not chunk:
+                break
+            total += len(chunk)
+            if total > most:
+                raise BodyTooLarge
+            spent = time.monotonic() - began
+            if spent > GRACE_S and total < spent * SLOWEST_BYTES_PER_S:
+                raise BodyTooSlow
+            yield chunk
+    if length is not None and total < length:
+        raise BodyBroken(f"The body ended after {total} of {length} bytes.")
+
+
+def _next(stream: Any, wanted: int) -> bytes:
+    try:
+        return bytes(stream.read(wanted))
+    except TimeoutError as error:
+        raise BodyTooSlow from error
+    except (
+        OSError,
+        ValueError,
+        ParseException,
+    ) as error:  # a line that broke; chunks that are none
+        raise BodyBroken from error
+
+
+@contextmanager
+def _time_limit(socket: Any) -> Iterator[None]:
+    if socket is None:
+        yield
+        return
+    before = socket.gettimeout()
+    socket.settimeout(STALL_S)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # closed meanwhile
+            socket.settimeout(before)

@@ -1,0 +1,259 @@
+"""Deletion of a study: gone from the index at once, from the bucket after a time of grace (ADR 0016).
+
+A deletion takes the index rows away and leaves a tombstone, in the database and in the bucket. An undo writes the
+rows again from the bucket, as a rebuild would.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from common import audit
+from common.archive import keys
+from common.audit.services import Actor
+from common.errors import NotFound
+from common.storage import object_store
+from hospitals import selectors as hospital_selectors
+from sharing.errors import NotDeleted, ReasonMissing, StudyBeingStored, StudyIsDeleted
+from sharing.models import Deletion, Quarantined, ReceivedInstance, Series, Study
+from sharing.services import gathering, holding
+
+log = structlog.get_logger(__name__)
+
+JSON_TYPE = "application/json"
+
+
+def delete_study(
+    *, actor: Actor, institution_id: int, study_instance_uid: str, reason: str
+) -> Deletion:
+    """Hide a study at once and have it purged after the time of grace.
+
+    Asked again, the deletion in force is returned.
+
+    Raises:
+        ReasonMissing: not one of the known codes.
+        UnderLegalHold: it may not be deleted.
+        NotFound: the institution has no such study.
+    """
+    if reason not in Deletion.Reason.values:
+        raise ReasonMissing(
+            "Name a reason: " + ", ".join(str(value) for value in Deletion.Reason.values) + "."
+        )
+    known = in_force(institution_id=institution_id, study_instance_uid=study_instance_uid)
+    if known is not None:
+        return known
+    study = Study.objects.filter(
+        institution_id=institution_id, study_instance_uid=study_instance_uid
+    ).first()
+    if study is None:
+        raise NotFound("There is no such study.")
+    holding.require_none(institution_id=institution_id, study_instance_uid=study_instance_uid)
+    for series_id in study.series.filter(newest_received__gt=0).values_list("pk", flat=True):
+        gathering.gather(series_id=series_id)  # so that the bucket alone can bring it back
+    deletion = _take_rows_away(actor, study.pk, reason)
+    keep_in_bucket(deletion)
+    return deletion
+
+
+@transaction.atomic
+def _take_rows_away(actor: Actor, study_pk: int, reason: str) -> Deletion:
+    # Locks in the order of the services that store: series, study.
+    list(Series.objects.select_for_update().filter(study_id=study_pk).order_by("pk"))
+    study = Study.objects.select_for_update().filter(pk=study_pk).first()
+    if study is None:
+        raise NotFound("There is no such study.")
+    uids: dict[str, Any] = {
+        "institution_id": study.institution_id,
+        "study_instance_uid": study.study_instance_uid,
+    }
+    holding.require_none(**uids)
+    if ReceivedInstance.objects.filter(series__study=study, packed_at=None).exists():
+        raise StudyBeingStored
+    now = timezone.now()
+    deletion = Deletion.objects.create(
+        **uids,
+        study_pk=study.pk,
+        reason=reason,
+        deleted_by=_name(actor),
+        deleted_at=now,
+        purge_after=now + timedelta(hours=settings.DELETION_GRACE_H),
+        instance_count=study.instance_count,
+        size_bytes=study.size_bytes,
+    )
+    audit.record(
+        actor, "study.delete", object_type="sharing.study", object_id=study.pk,
+        purpose="deletion", count=max(study.instance_count, 1), detail={"reason": reason}, **uids,
+    )  # fmt: skip
+    study.series.update(current=None)
+    study.delete()
+    return deletion
+
+
+def in_force(*, institution_id: int, study_instance_uid: str) -> Deletion | None:
+    """The deletion of a study that nobody has undone, purged or not."""
+    return Deletion.objects.filter(
+        institution_id=institution_id, study_instance_uid=study_instance_uid, lifted_at=None
+    ).first()
+
+
+def is_deleted(*, institution_id: int, study_instance_uid: str) -> bool:
+    """Whether a hospital's list of this study is to be passed over."""
+    return (
+        in_force(institution_id=institution_id, study_instance_uid=study_instance_uid) is not None
+    )
+
+
+def make_way(*, institution_id: int, study_instance_uid: str, actor: Actor) -> None:
+    """Let a sender store a study anew whose bytes were purged; within the grace it may not.
+
+    Raises:
+        StudyIsDeleted: it can still be brought back, or is being purged at this moment.
+    """
+    deletion = in_force(institution_id=institution_id, study_instance_uid=study_instance_uid)
+    if deletion is None:
+        return
+    if deletion.purged_at is None or deletion.kept_at is None:
+        raise StudyIsDeleted
+    _lift(deletion, actor)
+
+
+def keep_in_bucket(deletion: Deletion) -> None:
+    """Write the tombstone beside the study's objects, so that a rebuilt index keeps it."""
+    code = hospital_selectors.institution_facts(deletion.institution_id).code
+    facts = {
+        "version": 1,
+        "study_pk": deletion.study_pk,
+        "reason": deletion.reason,
+        "deleted_by": deletion.deleted_by,
+        "deleted_at": deletion.deleted_at.isoformat(),
+        "purge_after": deletion.purge_after.isoformat(),
+        "instances": deletion.instance_count,
+        "bytes": deletion.size_bytes,
+        "purged_at": deletion.purged_at.isoformat() if deletion.purged_at else None,
+        "lifted_at": deletion.lifted_at.isoformat() if deletion.lifted_at else None,
+        "lifted_by": deletion.lifted_by,
+    }
+    key = keys.deletion_key(code, deletion.study_instance_uid)
+    object_store().put_bytes(key, orjson.dumps(facts), content_type=JSON_TYPE)
+    Deletion.objects.filter(pk=deletion.pk).update(kept_at=timezone.now())
+
+
+def lift(*, actor: Actor, institution_id: int, study_instance_uid: str) -> Deletion:
+    """Take back a deletion within its grace: the tombstone goes; ``rebuilding.bring_back`` writes the rows.
+
+    Raises:
+        NotDeleted: no deletion is in force, or the bytes are gone.
+    """
+    with transaction.atomic():
+        deletion = (
+            Deletion.objects.select_for_update()
+            .filter(
+                institution_id=institution_id,
+                study_instance_uid=study_instance_uid,
+                lifted_at=None,
+                purged_at=None,
+            )
+            .first()
+        )
+        if deletion is None:
+            raise NotDeleted
+        _lift(deletion, actor)
+        audit.record(
+            actor, "study.undelete", object_type="sharing.study", object_id=deletion.study_pk,
+            institution_id=institution_id, study_instance_uid=study_instance_uid, purpose="deletion",
+        )  # fmt: skip
+    keep_in_bucket(deletion)
+    return deletion
+
+
+def _lift(deletion: Deletion, actor: Actor) -> None:
+    deletion.lifted_at, deletion.lifted_by = timezone.now(), _name(actor)
+    deletion.kept_at = None
+    deletion.save(update_fields=["lifted_at", "lifted_by", "kept_at"])
+
+
+def _name(actor: Actor) -> str:
+    name = actor if isinstance(actor, str) else getattr(actor, "username", "")
+    return str(name or "system")[:150]
+
+
+def purge_due(*, limit: int = 100) -> int:
+    """Remove the bytes of studies whose grace has ended; returns how many. A legal hold keeps them."""
+    for unfinished in Deletion.objects.filter(kept_at=None)[:limit]:
+        # The process died between the row and the bucket.
+        if unfinished.purged_at and not unfinished.lifted_at:
+            finish_purge(unfinished)
+        else:
+            keep_in_bucket(unfinished)
+    due = Deletion.objects.filter(
+        purged_at=None, lifted_at=None, purge_after__lt=timezone.now()
+    ).order_by("purge_after")
+    return sum(_purge(deletion) for deletion in due[:limit])
+
+
+def _purge(deletion: Deletion) -> bool:
+    uids: dict[str, Any] = {
+        "institution_id": deletion.institution_id,
+        "study_instance_uid": deletion.study_instance_uid,
+    }
+    if holding.find(**uids) is not None:
+        log.info("purge.held", deletion_id=deletion.pk)
+        return False
+    with transaction.atomic():
+        # From here on it cannot be undone.
+        changed = Deletion.objects.filter(pk=deletion.pk, purged_at=None, lifted_at=None).update(
+            purged_at=timezone.now(), kept_at=None
+        )
+        if not changed:
+            return False
+        audit.record(
+            "purger", "study.purge", object_type="sharing.study", object_id=deletion.study_pk,
+            count=max(deletion.instance_count, 1), purpose="deletion", **uids,
+        )  # fmt: skip
+    deletion.refresh_from_db()
+    finish_purge(deletion)
+    return True
+
+
+def finish_purge(deletion: Deletion) -> None:
+    """Remove the objects of a purged study; again does nothing. The tombstone stays."""
+    code = hospital_selectors.institution_facts(deletion.institution_id).code
+    store = object_store()
+    marks = {
+        keys.deletion_key(code, deletion.study_instance_uid),
+        keys.hold_key(code, deletion.study_instance_uid),
+    }
+    for stat in list(store.list(keys.study_prefix(code, deletion.study_instance_uid))):
+        if stat.key not in marks:
+            store.delete(stat.key)
+    _purge_cases(deletion, code)
+    keep_in_bucket(deletion)
+
+
+def _purge_cases(deletion: Deletion, code: str) -> None:
+    """Bytes of the study that lie in quarantine go too; their cases stay, closed, without bytes."""
+    cases = Quarantined.objects.filter(
+        institution_id=deletion.institution_id, study_instance_uid=deletion.study_instance_uid
+    )
+    store = object_store()
+    for case in cases:
+        series = case.series_instance_uid or "none"
+        store.delete(f"{case.object_key}.{case.study_instance_uid}.{series}.{case.reason}.json")
+        others = Quarantined.objects.filter(object_key=case.object_key).exclude(
+            study_instance_uid=case.study_instance_uid
+        )
+        if not others.exists():
+            store.delete(case.object_key)
+    cases.filter(state=Quarantined.State.OPEN).update(
+        state=Quarantined.State.SETTLED,
+        settled_at=timezone.now(),
+        settled_by="purger",
+        settled_note=f"The study of {code} was deleted and purged.",
+    )
