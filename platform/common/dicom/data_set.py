@@ -26,7 +26,8 @@ MAX_ELEMENTS = 1_000_000
 MAX_VALUES = 8_000_000  # of elements with many: bounds memory, a number takes 32 bytes in Python
 _MANY_BYTES = 4096
 MAX_FRAGMENTS = 1_000_000
-MAX_INLINE_BINARY_BYTES = 1024
+# Below the smallest table of a palette (256 entries of 16 bits), which viewers ask for by reference.
+MAX_INLINE_BINARY_BYTES = 256
 MAX_VALUE_BYTES = 64 * 1024
 _MAX_PADDING_BYTES = 4096
 

@@ -85,7 +85,7 @@ def test_frames_that_are_not_there_whole_are_not_counted():
 
 @pytest.mark.parametrize(
     ("vr", "size", "referred"),
-    [("OB", 1024, False), ("OB", 1026, True), ("UT", 64 * 1024, False), ("UT", 65538, True)],
+    [("OB", 256, False), ("OB", 258, True), ("UT", 64 * 1024, False), ("UT", 65538, True)],
 )
 def test_long_values_are_referred_to(vr, size, referred):
     value = b"v" * size
