@@ -14,14 +14,11 @@ from uuid import uuid4
 
 import pydicom
 import pytest
-import requests
 from dicomweb_client.web import DICOMwebClient
 from django.core.management import CommandError, call_command
 from django.db import connection
 
 from common.accounts.models import User
-from common.dicomweb.media_types import parse_media_type
-from common.dicomweb.multipart import iter_parts
 from common.storage import open_store
 from common.storage.minio import MinioStore
 from hospitals.models import Institution, Membership
@@ -30,6 +27,7 @@ from tests.support.dicom_files import Row, rows
 from tests.support.fixtures import OrthancFactory
 from tests.support.index_dump import index_dump
 from tests.support.pulling import archived, instance
+from tests.support.reading import listening_session
 from tests.support.services import Orthanc
 
 pytestmark = [
@@ -213,21 +211,3 @@ def assert_reads_back(url: str) -> None:
             )
             assert len(found) == series.instance_count
         assert received == set(archived(institution.pk).values())
-
-
-def listening_session(token: str) -> tuple[requests.Session, set[str]]:
-    """A session that notes the SHA-256 of each part that passes through it."""
-    received: set[str] = set()
-
-    def note(response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
-        media_type = parse_media_type(response.headers.get("Content-Type", ""))
-        assert media_type is not None, response.status_code
-        if media_type.boundary:
-            for part in iter_parts([response.content], boundary=media_type.boundary):
-                received.add(hashlib.sha256(b"".join(part.chunks())).hexdigest())
-
-    session = requests.Session()
-    session.trust_env = False
-    session.headers["Authorization"] = f"Bearer {token}"
-    session.hooks["response"].append(note)
-    return session, received
