@@ -91,7 +91,8 @@ def _jpeg2k(data: bytes, spec: PixelSpec, rgb: bool) -> Array:
 
 
 def _htj2k(data: bytes, spec: PixelSpec, rgb: bool) -> Array:
-    return np.asarray(imagecodecs.htj2k_decode(data))
+    # Left alone it gives planes where there is no colour transformation, and else samples together.
+    return np.asarray(imagecodecs.htj2k_decode(data, planar=False))
 
 
 def _jpegxl(data: bytes, spec: PixelSpec, rgb: bool) -> Array:
@@ -110,6 +111,6 @@ _DECODERS: dict[str, Callable[[bytes, PixelSpec, bool], Any]] = {
 
 
 def warm_up() -> None:
-    """Load every codec, before the memory is limited: a limit that hits an import looks like a bad frame."""
-    for name in ("jpeg8", "jpegls", "jpeg2k", "htj2k", "jpegxl", "dicomrle", "packbits"):
+    """Load every codec, before the memory is limited."""
+    for name in ("jpeg8", "jpegls", "jpeg2k", "htj2k", "jpegxl", "dicomrle"):
         getattr(imagecodecs, f"{name}_decode")

@@ -93,8 +93,8 @@ def _signed(pixels: Array, spec: PixelSpec) -> Array:
     found = pixels.view(pixels.dtype.str.replace("u", "i"))
     # Cells that use more than the stored bits were extended before they were encoded.
     if extra and int(pixels.max()) < 1 << spec.bits_stored:
-        return (found << extra) >> extra
-    return found
+        return np.asarray((found << extra) >> extra)
+    return np.asarray(found)
 
 
 def _unsigned(pixels: Array, spec: PixelSpec) -> Array:
@@ -162,7 +162,7 @@ def _rgb_of_wide_ybr(pixels: Array, spec: PixelSpec) -> Array:
     half = 1 << (spec.bits_stored - 1)
     centred = pixels.astype(np.float32) - np.array([0, half, half], np.float32)
     rgb = np.clip(np.rint(centred @ _TO_RGB.T), 0, 2 * half - 1)
-    return rgb.astype(pixels.dtype)
+    return np.asarray(rgb.astype(pixels.dtype))
 
 
 def ybr_of_rgb(pixels: Array, spec: PixelSpec) -> Array:

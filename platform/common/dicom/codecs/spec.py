@@ -68,6 +68,11 @@ class PixelSpec:
         )
 
     @property
+    def is_rgb(self) -> bool:
+        """Whether a native frame holds red, green and blue."""
+        return self.samples == 3 and self.photometric_interpretation == "RGB"
+
+    @property
     def native_bytes(self) -> int:
         """Size of one native frame."""
         pixels = self.rows * self.columns

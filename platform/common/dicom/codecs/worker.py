@@ -14,7 +14,7 @@ import struct
 import sys
 from pathlib import Path
 
-from common.dicom.codecs import decoders, jobs
+from common.dicom.codecs import jobs
 from common.dicom.codecs.errors import NotDecodable, NotEncodable
 
 REQUEST = struct.Struct("<IQ")  # bytes of the description, bytes of the frame
@@ -28,7 +28,7 @@ def main() -> None:
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # libraries print what they think of a frame
         os.dup2(quiet, stream)
-    decoders.warm_up()
+    jobs.warm_up()
     _limit(memory_bytes)
     while (head := _read(source, REQUEST.size)) is not None:
         told, size = REQUEST.unpack(head)
