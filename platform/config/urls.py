@@ -16,6 +16,7 @@ api_v1: list[URLPattern | URLResolver] = [
     path("schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs", docs.api_docs, name="api-docs"),
     path("", include("hospitals.api.urls")),
+    path("", include("sharing.api.urls")),
 ]
 
 urlpatterns = [

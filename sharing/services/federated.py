@@ -35,6 +35,11 @@ from hospitals import services as hospital_services
 from sharing.domain import facts
 from sharing.domain.coverage import Coverage, HospitalAnswer, Outcome
 from sharing.domain.question import (
+    ACCESSION_NUMBER,
+    MODALITIES_IN_STUDY,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
     STUDY_INSTANCE_UID,
     Question,
     filters_for,
@@ -50,6 +55,7 @@ from sharing.services import indexing
 if TYPE_CHECKING:
     from common.accounts.models import User
     from hospitals.domain.policy import PullPolicy
+    from sharing.selectors.listing import StudySearch
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +109,20 @@ def ask(*, actor: User, question: Question, institution_code: str = "") -> Cover
         _questions.release()
     _recent.put(key, coverage)
     return coverage
+
+
+def question_of(search: StudySearch) -> Question:
+    """The question of the study list, in the keys of a search."""
+    days = [f"{day:%Y%m%d}" if day else "" for day in (search.since, search.until)]
+    keys = {
+        PATIENT_NAME: search.patient_name,
+        PATIENT_ID: search.patient_id,
+        ACCESSION_NUMBER: search.accession_number,
+        MODALITIES_IN_STUDY: search.modality,
+        STUDY_INSTANCE_UID: search.study_instance_uid,
+        STUDY_DATE: "-".join(days) if any(days) else "",
+    }
+    return Question({tag: value for tag, value in keys.items() if value})
 
 
 def coverage_of(*, actor: User, coverage_id: str) -> Coverage:
@@ -272,7 +292,6 @@ class _Round:
         hospital_services.record_origin_success(institution_id=asked.policy.institution_id)
         return asked.answer(
             Outcome.CUT if cut else Outcome.ANSWERED,
-            reason="answer-cut" if cut else "",
             answered_at=timezone.now(),
             took_ms=_ms(begun),
             received=received,

@@ -12,13 +12,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from common import audit
-from common.errors import NotPermitted
+from common.errors import DomainError, NotPermitted
 from common.ui.pages import actor_of, page
 from common.ui.templatetags.ui import masked_name, masked_number, person_name
 from hospitals import selectors as hospitals
 from sharing.models import Study
 from sharing.permissions import SEE_OPERATION, SEE_OWN, Role, sight_of
 from sharing.selectors import listing
+from sharing.services import federated
 from sharing.web.forms import MODALITIES, StudySearchForm, search_form
 
 EXPORT_LIMIT = 10_000
@@ -33,6 +34,7 @@ def study_list(request: HttpRequest) -> HttpResponse:
     form = search_form(request)
     valid = form.is_valid()
     search = form.search() if valid else listing.StudySearch()
+    asked = _ask_hospitals(request, search) if valid and "ask" in request.POST else {}
     found = listing.search_studies(actor=actor, search=search) if valid else None
     if found is not None:
         _note_search(request, search)
@@ -45,10 +47,24 @@ def study_list(request: HttpRequest) -> HttpResponse:
         "states": Study.State.choices,
         "may_search_patients": bool(sight_of(actor).institution_ids),
         "may_export": may_export(request),
+        **asked,
     }
     response = page(request, "sharing/studies.html", context, fragment="sharing/_studies.html")
     response.status_code = 200 if valid else 422
     return response
+
+
+def _ask_hospitals(request: HttpRequest, search: listing.StudySearch) -> dict[str, object]:
+    """Ask the hospitals that this reader may see; the list is then read from the index as always."""
+    try:
+        coverage = federated.ask(
+            actor=actor_of(request),
+            question=federated.question_of(search),
+            institution_code=search.institution_code,
+        )
+    except DomainError as error:
+        return {"not_asked": error.code}
+    return {"coverage": coverage}
 
 
 def _note_search(request: HttpRequest, search: listing.StudySearch) -> None:

@@ -19,6 +19,7 @@ from sharing.selectors import listing
 from sharing.selectors.detail import study_detail
 from sharing.selectors.overview import reach_of, run_by
 from sharing.selectors.slices import series_slices
+from sharing.web.fetching import fetch_context
 
 
 @require_safe
@@ -36,6 +37,8 @@ def study(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
         "shows_keys": sight_of(actor).operation,
         "may_retry": run_by(actor).covers(found.institution_id),
     }
+    if row.basis:
+        context |= fetch_context(found)
     if not request.headers.get("HX-Request"):
         audit.record_view(actor, "study.view", found, basis=row.basis or "operation")
     return page(request, "sharing/study.html", context, fragment="sharing/_study_work.html")

@@ -6,7 +6,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from common.ui import navigation, panels
-from sharing.web import home, hospital, operations, studies, study
+from sharing.web import fetching, home, hospital, operations, studies, study
 
 app_name = "sharing"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("studies/export.csv", studies.export, name="export"),
     path("studies/<slug:code>/<str:study_uid>/", study.study, name="study"),
     path("studies/<slug:code>/<str:study_uid>/open/", study.open_images, name="open"),
+    path("studies/<slug:code>/<str:study_uid>/fetch/", fetching.fetch, name="fetch"),
     path(
         "studies/<slug:code>/<str:study_uid>/view/<str:series_uid>/",
         study.view_series,

@@ -31,6 +31,7 @@ other bytes). ``remove(sop)`` takes one away. ``origin.held`` is the list.
   ``absurd-length``   every part declares a Content-Length of 10^15
   ``wrong-study``     the instances of another study (the first other one held)
   ``raw``             ``raw_body`` with ``raw_type`` as Content-Type, whatever was asked
+``pause_s``           seconds between one part and the next
 ``gzip``              the body is compressed although nobody asked
 ``part_length``       parts carry their Content-Length (default True)
 ``refuse_any``        transfer-syntax=* is answered with this status (406, 400)
@@ -110,6 +111,7 @@ class Manners:
     retrieve: str = "well"
     at_part: int = 0
     trickle_s: float = 0.05
+    pause_s: float = 0
     gzip: bool = False
     part_length: bool = True
     raw_body: bytes = b""
@@ -355,6 +357,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for number, piece in enumerate(_pieces(held, manners)):
+            if number and manners.pause_s:
+                self.server.origin.released.wait(manners.pause_s)
             if number == manners.at_part and manners.retrieve in MIDWAY:
                 half = len(piece) // 2
                 self._chunk(piece[:half])

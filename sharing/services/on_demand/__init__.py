@@ -5,7 +5,7 @@ own pulls to the end, whether the reader stays or leaves; what arrived and passe
 growing spool. Without a worker that is all there is to it; with one, whoever claims a series first pulls it.
 """
 
-from sharing.services.on_demand.asking import known_series, list_instances, start
+from sharing.services.on_demand.asking import known_series, list_instances, start_study
 from sharing.services.on_demand.feeds import Feed
 from sharing.services.on_demand.places import reader_place
 from sharing.services.on_demand.reading import (
@@ -26,7 +26,7 @@ __all__ = [
     "open_series",
     "open_study",
     "reader_place",
-    "start",
+    "start_study",
     "wait_for_series",
     "wait_for_study",
 ]

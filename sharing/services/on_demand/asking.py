@@ -20,6 +20,7 @@ from sharing.errors import FetchFailed, HospitalAway, NotPulledYet
 from sharing.models import Series, Study, Transfer
 from sharing.services import discovery, transfers
 from sharing.services.on_demand.fetches import Fetch, fetch
+from sharing.services.on_demand.places import reader_place
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -56,12 +57,13 @@ def known_series(study_id: int) -> list[Series]:
         HospitalAway: it cannot be asked now.
         FetchFailed: it was asked and did not answer as it should.
         NotFound: it no longer has the study.
+        TooManyReadersWait: as many as are allowed wait already.
     """
     found = _series(study_id)
     study = Study.objects.get(pk=study_id)
     if found and not _lists_more(study, found):
         return found
-    with _alone(study_id):
+    with reader_place(), _alone(study_id):
         found = _series(study_id)  # another reader may have asked meanwhile
         if not found or _lists_more(study, found):
             try:
@@ -107,6 +109,15 @@ def start(*, actor: User, place: StudyPlace, series: list[Series]) -> Fetch | No
     return fetch(study_id=place.study_id, institution_id=place.institution_id, series_ids=ids)
 
 
+def start_study(*, actor: User, place: StudyPlace) -> None:
+    """Fetch all that is missing of a study, for somebody who looks at the progress; returns when it is queued.
+
+    Raises:
+        HospitalAway, FetchFailed, NotFound, TooManyReadersWait: as ``known_series`` and ``start``.
+    """
+    start(actor=actor, place=place, series=known_series(place.study_id))
+
+
 def require_reachable(institution_id: int) -> None:
     """Whether the hospital may be asked at all at this moment.
 
@@ -132,7 +143,7 @@ def list_instances(*, place: StudyPlace, series: Series) -> list[dict[str, Any]]
     """
     found = _instances.get(series.pk)
     if found is None:
-        with _alone(place.study_id):
+        with reader_place(), _alone(place.study_id):
             found = _instances.get(series.pk)
             if found is None:
                 found = _ask_for_instances(place, series)

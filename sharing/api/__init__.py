@@ -1,0 +1,1 @@
+"""REST of sharing: what the portal does, for programs."""
