@@ -36,6 +36,18 @@ BUILD = "__BUILD__"
 PUBLIC_PATH = (
     "(typeof window === 'object' ? window.PUBLIC_URL : new URL('.', self.location.href).href)"
 )
+# What OHIF says in English whatever the language: what stands before the text, and the text.
+UNTRANSLATED = (
+    r"((?:title|defaultSaveTitle|title:) ?=? ?)('Create Report')",
+    r"(label: )('Create new series')",
+    r"(placeholder: )(\"Report name\")",
+    r"(placeholder: )(\"Select a series\")",
+    r"(className: \"mb-1 pl-1 text-base\"\n  \}, )(\"Series\")",
+    r"(InputDialog\.ActionsPrimary \*/\.\w+\.ActionsPrimary, \{\n    onClick: handleSave\n  \}, )(\"Save\")",
+    r"(isMixedPatients \? )('Multiple Patients')",
+    r"(isMixedPatients \? [^:\n]+ : )('Patient')",
+    r"(text: )('(?:Yes|No)')",
+)
 COMPRESSED = {".js", ".css", ".wasm", ".json", ".svg"}
 
 
@@ -154,13 +166,31 @@ def patch_assets(dist: Path) -> None:
 
 
 def patch_application(dist: Path) -> None:
-    """Our words go over OHIF's own, where it begins to speak."""
+    """Our words go over OHIF's own where it begins to speak, and where it forgot that there are languages."""
     bundle = next(dist.glob("app.bundle.*.js"))
     text = bundle.read_text(encoding="utf-8")
     text = _change(
-        text, r"resources: src_locales\b", "resources: window.imagingLocales(src_locales)", where=bundle.name
-    )  # fmt: skip
+        text,
+        r"resources: src_locales\b",
+        "resources: window.imagingLocales(src_locales)",
+        where=bundle.name,
+    )
     bundle.write_text(text, encoding="utf-8")
+    found = dict.fromkeys(UNTRANSLATED, 0)
+    for path in sorted(dist.glob("*.bundle.*.js")):
+        before = text = path.read_text(encoding="utf-8")
+        for pattern in UNTRANSLATED:
+            text, times = re.subn(pattern, _spoken, text)
+            found[pattern] += times
+        if text != before:
+            path.write_text(text, encoding="utf-8")
+    if absent := [pattern for pattern, times in found.items() if not times]:
+        raise NotFetched(f"{PACKAGE} is built differently than expected: no {absent[0]}.")
+
+
+def _spoken(match: re.Match[str]) -> str:
+    before, word = match.group(1), match.group(2)
+    return f"{before}window.imagingWord({word})"
 
 
 def _change(text: str, pattern: str, new: str, *, where: str, at_least: int = 1) -> str:

@@ -29,6 +29,12 @@ FILES = {
     + " " * 3000,
     "100.bundle.2.js": '__webpack_require__.p = "/";',
     "101.bundle.3.js": '__webpack_require__.p = "/";',
+    "7.bundle.7.js": """title: 'Create Report', label: 'Create new series', placeholder: "Report name",
+ placeholder: "Select a series", text: 'Yes', isMixedPatients ? 'Multiple Patients' : 'Patient',
+className: "mb-1 pl-1 text-base"
+  }, "Series") (ui_next_src/* .InputDialog.ActionsPrimary */.fa0.ActionsPrimary, {
+    onClick: handleSave
+  }, "Save")""",
     "102.bundle.4.js": '__webpack_require__.p = "/";',
     "app.css": "@font-face { src: url(/font.woff2) }",
     "app.css.map": "{}",
@@ -90,6 +96,9 @@ def test_a_build_has_no_address_of_a_root_no_inline_script_and_no_script_from_el
     assert "<script>" not in page
     assert "PUBLIC_URL" not in (build / "inline-1.js").read_text()
     assert '= "/"' not in (build / "app.bundle.1.js").read_text()
+    spoken = (build / "7.bundle.7.js").read_text()
+    assert spoken.count("window.imagingWord(") == 9
+    assert "window.imagingWord('Patient')" in spoken
     assert "url(font.woff2)" in (build / "app.css").read_text()
     assert json.loads((build / "manifest.json").read_text())["start_url"] == "./"
     texts = [path.read_text() for path in build.iterdir() if path.suffix in {".js", ".html"}]
@@ -143,6 +152,7 @@ def test_the_folder_of_an_installation_before_there_were_builds_makes_room(ohif,
     [
         ("app.bundle.1.js", '__webpack_require__.p = "/"; init({ resources: all });'),
         ("102.bundle.4.js", "nothing to be found"),
+        ("7.bundle.7.js", "no text without a language"),
         ("index.html", PAGE.replace("app-config.js", "settings.js")),
     ],
 )

@@ -17,17 +17,20 @@ if (navigator.serviceWorker) {
 localStorage.setItem('i18nextLng', __LANGUAGE__);
 document.cookie = 'i18next=' + __LANGUAGE__ + '; path=/; samesite=lax';
 document.documentElement.lang = __LANGUAGE__;
-// Words that OHIF's own Chinese lacks or has wrong are laid over it.
-window.imagingLocales = shipped => {
+// Words that OHIF's own Chinese lacks or has wrong are laid over it; "Spoken" are those that it never asks for.
+{
   const own = __WORDS__;
-  for (const [language, subjects] of Object.entries(own)) {
-    const all = (shipped[language] ||= {});
-    for (const [subject, words] of Object.entries(subjects)) {
-      all[subject] = { ...all[subject], ...words };
+  window.imagingLocales = shipped => {
+    for (const [language, subjects] of Object.entries(own)) {
+      const all = (shipped[language] ||= {});
+      for (const [subject, words] of Object.entries(subjects)) {
+        all[subject] = { ...all[subject], ...words };
+      }
     }
-  }
-  return shipped;
-};
+    return shipped;
+  };
+  window.imagingWord = word => own[__LANGUAGE__]?.Spoken?.[word] ?? word;
+}
 
 // The tour would cover the picture at the first visit.
 localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']));
