@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import ChoiceField
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,6 +22,12 @@ from hospitals.models import Consortium, Institution, Region
 from hospitals.services import EndpointSettings
 
 SORTABLE = ("code", "name", "state", "level", "created_at")
+SORTS = [sign + column for column in SORTABLE for sign in ("", "-")]
+CHOICES: dict[str, list[str]] = {
+    "state": Institution.State.values,
+    "level": Institution.Level.values,
+    "kind": Institution.Kind.values,
+}
 
 
 class RegionsView(generics.ListAPIView[Region]):
@@ -59,8 +68,26 @@ class ConsortiaView(generics.ListAPIView[Consortium]):
         return Response(serializers.ConsortiumSerializer(consortium).data, status.HTTP_201_CREATED)
 
 
-def _parameter(name: str, text: str) -> OpenApiParameter:
-    return OpenApiParameter(name, OpenApiTypes.STR, description=text)
+def _parameter(name: str, text: str, *, enum: Sequence[str] | None = None) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.STR, description=text, enum=enum)
+
+
+def _or_empty(values: Sequence[str] | None) -> list[str] | None:
+    """An empty value chooses nothing: forms send one for every field."""
+    return [*values, ""] if values else None
+
+
+def _one_of(name: str, given: Mapping[str, str], allowed: Sequence[str]) -> str:
+    """The value of a parameter, empty for none.
+
+    Raises:
+        ValidationError: it is none of these; an empty list would look like an answer.
+    """
+    field = ChoiceField(choices=allowed, allow_blank=True)
+    try:
+        return str(field.run_validation(given.get(name, "")))
+    except ValidationError as error:
+        raise ValidationError({name: error.detail}) from error
 
 
 class InstitutionsView(generics.ListAPIView[Institution]):
@@ -80,16 +107,19 @@ class InstitutionsView(generics.ListAPIView[Institution]):
         rows = selectors.visible_institutions(
             actor=self.request.user, search=query.get("search", "")
         )
+        for name, allowed in CHOICES.items():
+            _one_of(name, query, allowed)
         chosen = {column: query[name] for name, column in self.filters.items() if query.get(name)}
-        sort = query.get("sort", "code")
-        column = sort if sort.removeprefix("-") in SORTABLE else "code"
-        return rows.filter(**chosen).order_by(column, "pk")
+        return rows.filter(**chosen).order_by(_one_of("sort", query, SORTS) or "code", "pk")
 
     @extend_schema(
         parameters=[
             _parameter("search", "in code and name; a credit code as a whole"),
-            *(_parameter(name, "only these") for name in filters),
-            _parameter("sort", f"one of {', '.join(SORTABLE)}; with - before it downwards"),
+            *(
+                _parameter(name, "only these", enum=_or_empty(CHOICES.get(name)))
+                for name in filters
+            ),
+            _parameter("sort", "with - before it downwards", enum=_or_empty(SORTS)),
         ]
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -16,7 +16,7 @@ urlpatterns = [
         name="api-federated-searches",
     ),
     path(
-        "federated-searches/<str:coverage_id>",
+        "federated-searches/<slug:coverage_id>",
         federated.CoverageView.as_view(),
         name="api-coverage",
     ),
