@@ -155,6 +155,9 @@ def _sweep_spools(before: datetime) -> int:
     removed = 0
     for folder in root.iterdir() if root.is_dir() else ():
         if folder.stat().st_mtime < before.timestamp():
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                folder.unlink(missing_ok=True)
             removed += 1
     return removed

@@ -177,8 +177,11 @@ class PackWriter:
         with _writable():
             os.ftruncate(self._descriptor, self._end)
 
-    def seal(self) -> SealedPack:
-        """Write the directory and put the file on the disk for good; the writer is closed."""
+    def seal(self, *, sync: bool = True) -> SealedPack:
+        """Write the directory and put the file on the disk for good; the writer is closed.
+
+        Without ``sync`` the latter is left to whoever stores the file durably at once.
+        """
         self._require_open()
         if self._current is not None:
             raise RuntimeError("The last entry was neither committed nor discarded.")
@@ -191,7 +194,8 @@ class PackWriter:
                 tail.update(record)
                 position += len(record)
             os.ftruncate(self._descriptor, position)
-            os.fsync(self._descriptor)
+            if sync:
+                os.fsync(self._descriptor)
         self._digest.add(offset=self._end, size=position - self._end, sha256=tail.digest())
         self.close()
         return SealedPack(self.path, position, self._digest.hexdigest(), self.entries)

@@ -26,14 +26,17 @@ def series_of(*, institution_id: int, study_uid: str, series_uids: Iterable[str]
 
 def held_digests(series: Series, sop_instance_uids: Collection[str]) -> dict[str, str]:
     """SHA-256 of those of the instances that the series holds."""
-    found: dict[str, str] = {}
-    if series.current is not None:
-        known = _of_revision(series.current.prefix)
-        found = {uid: known[uid] for uid in sop_instance_uids if uid in known}
+    found = digests_of(series.current.prefix if series.current else "", sop_instance_uids)
     rows = ReceivedInstance.objects.filter(
         series_id=series.pk, sop_instance_uid__in=list(sop_instance_uids)
     )
     return found | dict(rows.values_list("sop_instance_uid", "sha256"))
+
+
+def digests_of(prefix: str, sop_instance_uids: Collection[str]) -> dict[str, str]:
+    """SHA-256 of those of the instances that a revision holds; no prefix: no revision."""
+    known = _of_revision(prefix) if prefix else {}
+    return {uid: known[uid] for uid in sop_instance_uids if uid in known}
 
 
 def _of_revision(prefix: str) -> dict[str, str]:

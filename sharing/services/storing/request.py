@@ -26,8 +26,8 @@ from sharing.models import Quarantined
 from sharing.permissions import StoreTarget
 from sharing.services import quarantine
 from sharing.services.quarantine import Asked, Region
-from sharing.services.spool import spool_folder
-from sharing.services.storing import held, rows
+from sharing.services.spool import spool_file
+from sharing.services.storing import held, quick, rows
 from sharing.services.storing.outcome import Failure, Item, Outcome, Place, item_of
 from sharing.services.storing.rows import Packed, SeriesHasMoved
 
@@ -66,6 +66,7 @@ class StoreRequest:
         self._items: dict[tuple[str, str, str], Item] = {}
         self._described: set[tuple[str, str]] = set()
         self._sealed: BinaryIO | None = None
+        self._packed: Packed | None = None
 
     def take(self, chunks: Iterable[bytes]) -> None:
         """Write one instance into the pack, or say why not.
@@ -119,7 +120,9 @@ class StoreRequest:
             StoreUnavailable, DatabaseError: nothing is promised; sent again, nothing is stored twice.
         """
         items = list(self._items.values())
-        packed: Packed | None = None
+        if self._write_quickly(items):
+            return self._answer(items, [])
+        packed = self._packed
         for _ in range(_LOOKS):
             fresh, seen = self._compare(items)
             if not fresh:
@@ -137,6 +140,31 @@ class StoreRequest:
             )  # another request stored them meanwhile: the same bytes, or a conflict
             return self._answer(items, [])
         raise StoreBusy
+
+    def _write_quickly(self, items: list[Item]) -> bool:
+        """One instance of a series that this process stored into before: no look at what is held, but the
+        one that the database has while it writes."""
+        if len(items) != 1:
+            return False
+        place, target = items[0].place, self.target.institution_id
+        series = quick.seen(target, place)
+        if series is None or held.digests_of(series.prefix, [items[0].entry.sop_instance_uid]):
+            return False
+        packed = self._put()
+        written = quick.write(
+            institution_id=target,
+            key=packed.key,
+            size_bytes=packed.size_bytes,
+            items=items,
+            seen=series,
+        )
+        if written is None:
+            quick.forget(target, place)
+            return False
+        rows.record_view(self.actor, target, place[0])
+        if not written:
+            self._compare(items)  # it was held already: the same bytes, or a conflict
+        return True
 
     def _settle(self) -> None:
         offset, length, sha256 = self._writer.current
@@ -213,6 +241,13 @@ class StoreRequest:
             for series_uid, batch in by_series.items():
                 series = known.get(series_uid)
                 seen[study_uid, series_uid] = series.current_id if series else None
+                if series is not None and series.is_held:
+                    prefix = series.current.prefix if series.current else ""
+                    quick.remember(
+                        self.target.institution_id,
+                        (study_uid, series_uid),
+                        quick.Seen(series.current_id, prefix),
+                    )
                 digests = (
                     held.held_digests(series, [item.entry.sop_instance_uid for item in batch])
                     if series
@@ -238,11 +273,12 @@ class StoreRequest:
         return True
 
     def _put(self) -> Packed:
-        pack = self._writer.seal()
+        pack = self._writer.seal(sync=False)  # the store does, or keeps it elsewhere
         self._sealed = pack.path.open("rb")  # stays readable when the file has moved
         key = keys.incoming_key(self.target.institution_code, uuid4().hex)
         object_store().put_file(key, pack.path, move=True, content_type="application/zip")
-        return Packed(self.target.institution_id, key, pack.size)
+        self._packed = Packed(self.target.institution_id, key, pack.size)
+        return self._packed
 
     def _answer(self, items: list[Item], failed: list[Item], text: str = "") -> list[Outcome]:
         for item in items:
@@ -297,9 +333,10 @@ class StoreRequest:
 
     def close(self) -> None:
         """Give back what is open; again does nothing."""
+        self._writer.abort()
         if self._sealed is not None:
             self._sealed.close()
-        self._writer.abort()
+            self._writer.path.unlink(missing_ok=True)  # where the store did not take it
 
 
 def _key(instance: Instance) -> tuple[str, str, str]:
@@ -323,16 +360,15 @@ def open_request(
     may_store: MayStore | None = None,
 ) -> Iterator[StoreRequest]:
     """A store request with its place on local disk, which is given back at the end."""
-    with spool_folder("store") as folder:
-        writer = PackWriter(folder / "incoming.zip")
-        request = StoreRequest(
-            actor=actor,
-            target=target,
-            writer=writer,
-            study_instance_uid=study_instance_uid,
-            may_store=may_store,
-        )
-        try:
-            yield request
-        finally:
-            request.close()
+    writer = PackWriter(spool_file("store"))
+    request = StoreRequest(
+        actor=actor,
+        target=target,
+        writer=writer,
+        study_instance_uid=study_instance_uid,
+        may_store=may_store,
+    )
+    try:
+        yield request
+    finally:
+        request.close()

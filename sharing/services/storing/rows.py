@@ -198,6 +198,9 @@ def _grow_study(study_id: int, count: int, size: int) -> None:
 
 
 def _record(actor: Actor, institution_id: int, study_uid: str, count: int) -> None:
+    if count == 1:
+        record_view(actor, institution_id, study_uid)
+        return
     audit.record(
         actor,
         "dicomweb.store",
@@ -207,4 +210,16 @@ def _record(actor: Actor, institution_id: int, study_uid: str, count: int) -> No
         purpose="store",
         count=max(count, 1),
         detail={"new": count},
+    )
+
+
+def record_view(actor: Actor, institution_id: int, study_uid: str) -> None:
+    """Note one instance that was stored: slices of a study that come singly are one entry with their count."""
+    audit.record_view(
+        actor,
+        "dicomweb.store",
+        object_type="sharing.study",
+        institution_id=institution_id,
+        study_instance_uid=study_uid,
+        purpose="store",
     )
