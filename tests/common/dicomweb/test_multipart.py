@@ -212,3 +212,24 @@ def test_an_abandoned_payload_closes_the_part_that_is_open_and_the_maker_of_part
 
 def test_a_part_without_length_has_no_declared_size():
     assert IncomingPart({}, iter(())).declared_size is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    base=st.lists(nasty.map(b"".join), max_size=4),
+    cuts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 40)), max_size=4),
+    noise=st.lists(st.one_of(st.binary(max_size=30), nasty.map(b"".join)), min_size=4, max_size=4),
+    boundary=st.sampled_from([B, "-", "--bnd", "b" * 70, "b nd", "b'd"]),
+    size=st.integers(1, 90),
+)
+def test_any_bytes_end_in_parts_or_a_refusal(base, cuts, noise, boundary, size):
+    data = payload(*base)
+    for (at, length), put in zip(cuts, noise, strict=False):
+        data = data[:at] + put + data[at + length :]
+
+    try:
+        found = bodies(data, size=size, boundary=boundary)
+    except MalformedMultipart:
+        return
+
+    assert sum(map(len, found)) <= len(data)
