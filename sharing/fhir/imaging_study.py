@@ -148,7 +148,11 @@ class ImagingStudies(ResourceType):
 
     def search(self, context: Context, condition: Q, *, after: str, size: int) -> Page:
         rows = _with_series(selectors.visible_studies(context.actor).filter(condition))
-        found = list(rows.filter(_beyond(context, after)).order_by(*_NEWEST)[: size + 1])
+        found: list[Study] = []
+        for stretch in _beyond(context, after):
+            found += rows.filter(stretch).order_by(*_NEWEST)[: size + 1 - len(found)]
+            if len(found) > size:
+                break
         page = found[:size]
         following = str(page[-1].pk) if len(found) > size else ""
         return Page(_resources(page), following)
@@ -180,21 +184,21 @@ def _with_series(rows: Any) -> Any:
     return rows.select_related("institution").prefetch_related(Prefetch("series", series))
 
 
-def _beyond(context: Context, after: str) -> Q:
-    """Studies behind this one in the order of pages, which stays put when newer ones come."""
+def _beyond(context: Context, after: str) -> list[Q]:
+    """Studies behind this one in the order of pages, which stays put when newer ones come.
+
+    In one stretch or two, each of which begins at its place of the index by date.
+    """
     if not after:
-        return Q()
+        return [Q()]
     row = row_id(after)
     last = selectors.visible_studies(context.actor).filter(pk=row).first() if row else None
     if last is None:
         raise FHIRRefusal("The search has to be made again.", status=410, issue="expired")
     if last.study_date is None:
-        return Q(study_date__isnull=True, id__lt=last.pk)
-    return (
-        Q(study_date__lt=last.study_date)
-        | Q(study_date=last.study_date, id__lt=last.pk)
-        | Q(study_date__isnull=True)
-    )
+        return [Q(study_date__isnull=True, id__lt=last.pk)]
+    behind = Q(study_date__lt=last.study_date) | Q(id__lt=last.pk)
+    return [Q(study_date__lte=last.study_date) & behind, Q(study_date__isnull=True)]
 
 
 def _resources(studies: Sequence[Study], *, with_instances: bool = False) -> list[Resource]:
