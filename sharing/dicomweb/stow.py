@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -29,8 +30,10 @@ from common.dicomweb.request_body import (
     EncodingUnsupported,
     LengthRequired,
     body_chunks,
+    discard,
 )
 from common.dicomweb.server import BadRequest
+from common.errors import DomainError
 from common.problem import dicomweb_error
 from sharing.dicomweb.origin import OriginView
 from sharing.dicomweb.store_response import status_of, store_response
@@ -74,6 +77,17 @@ class StoreView(OriginView):
     """``POST /studies`` and ``POST /studies/{study}``."""
 
     http_method_names = ["post"]
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The answer; a refusal after some of the body, so that the sender gets to read it."""
+        try:
+            answer = super().handle(request, *args, **kwargs)
+        except (DomainError, DatabaseError):
+            discard(request)
+            raise
+        if answer.status_code >= 400:
+            discard(request)
+        return answer
 
     def post(self, request: HttpRequest, *, study_uid: str = "", **_: str) -> HttpResponseBase:
         require_same_origin(request)

@@ -20,6 +20,7 @@ CHUNK_BYTES = 256 * 1024
 STALL_S = 60.0  # a sender that is silent for so long is gone
 GRACE_S = 60.0  # after this a sender must have reached, and keep, the slowest rate
 SLOWEST_BYTES_PER_S = 1024
+DISCARD_BYTES, DISCARD_S = 64 * 2**20, 5.0
 
 
 class BodyBroken(DomainError):
@@ -73,6 +74,22 @@ def body_chunks(request: HttpRequest, *, most_bytes: int) -> Iterator[bytes]:
     return _read(stream, length, most_bytes, environ.get("gunicorn.socket"))
 
 
+def discard(request: HttpRequest) -> None:
+    """Read on for a while what nobody wants, so that a sender in the middle of its body sees the answer: closing a
+    connection with unread bytes resets it, and the answer is lost."""
+    environ = request.META
+    stream = environ.get("wsgi.input")
+    if stream is None or not environ.get("wsgi.input_terminated"):
+        return
+    left, until = DISCARD_BYTES, time.monotonic() + DISCARD_S
+    with suppress(BodyBroken), _time_limit(environ.get("gunicorn.socket"), DISCARD_S):
+        while left > 0 and time.monotonic() < until:
+            chunk = _next(stream, min(CHUNK_BYTES, left))
+            if not chunk:
+                return
+            left -= len(chunk)
+
+
 def _content_length(environ: dict[str, Any]) -> int:
     text = str(environ.get("CONTENT_LENGTH") or "0")
     return int(text) if text.isascii() and text.isdigit() else 0
@@ -111,12 +128,12 @@ def _next(stream: Any, wanted: int) -> bytes:
 
 
 @contextmanager
-def _time_limit(socket: Any) -> Iterator[None]:
+def _time_limit(socket: Any, seconds: float = STALL_S) -> Iterator[None]:
     if socket is None:
         yield
         return
     before = socket.gettimeout()
-    socket.settimeout(STALL_S)
+    socket.settimeout(seconds)
     try:
         yield
     finally:
