@@ -48,6 +48,10 @@ UNTRANSLATED = (
     r"(isMixedPatients \? [^:\n]+ : )('Patient')",
     r"(text: )('(?:Yes|No)')",
 )
+# The policy for content forbids code that is made from text (tools/viewer/ndarray.js).
+INSTEAD = {
+    r"(function compileConstructor\(dtype, dimension\) \{)": r"\1 return globalThis.imagingViews(dtype, dimension);",
+}
 COMPRESSED = {".js", ".css", ".wasm", ".json", ".svg"}
 
 
@@ -121,7 +125,8 @@ def patch_page(dist: Path) -> None:
         raise NotFetched(
             f"{PACKAGE} is built differently than expected: no configuration in its page."
         )
-    text = text.replace(config.group(), "", 1).replace("<head>", f"<head>{config.group()}", 1)
+    own = f'{config.group()}<script src="{BUILD}ndarray.js"></script>'
+    text = text.replace(config.group(), "", 1).replace("<head>", f"<head>{own}", 1)
     # The configuration has said it already.
     text = re.sub(r',?window\.PUBLIC_URL="/";?', "", text)
     scripts: list[str] = []
@@ -166,7 +171,7 @@ def patch_assets(dist: Path) -> None:
 
 
 def patch_application(dist: Path) -> None:
-    """Our words go over OHIF's own where it begins to speak, and where it forgot that there are languages."""
+    """Our words over OHIF's own, texts where it forgot that there are languages, and no code made from text."""
     bundle = next(dist.glob("app.bundle.*.js"))
     text = bundle.read_text(encoding="utf-8")
     text = _change(
@@ -176,21 +181,17 @@ def patch_application(dist: Path) -> None:
         where=bundle.name,
     )
     bundle.write_text(text, encoding="utf-8")
-    found = dict.fromkeys(UNTRANSLATED, 0)
+    changes = {**dict.fromkeys(UNTRANSLATED, r"\1window.imagingWord(\2)"), **INSTEAD}
+    found = dict.fromkeys(changes, 0)
     for path in sorted(dist.glob("*.bundle.*.js")):
         before = text = path.read_text(encoding="utf-8")
-        for pattern in UNTRANSLATED:
-            text, times = re.subn(pattern, _spoken, text)
+        for pattern, new in changes.items():
+            text, times = re.subn(pattern, new, text)
             found[pattern] += times
         if text != before:
             path.write_text(text, encoding="utf-8")
     if absent := [pattern for pattern, times in found.items() if not times]:
         raise NotFetched(f"{PACKAGE} is built differently than expected: no {absent[0]}.")
-
-
-def _spoken(match: re.Match[str]) -> str:
-    before, word = match.group(1), match.group(2)
-    return f"{before}window.imagingWord({word})"
 
 
 def _change(text: str, pattern: str, new: str, *, where: str, at_least: int = 1) -> str:
@@ -206,7 +207,8 @@ def add_own(dist: Path) -> None:
     own = json.dumps({"zh": words} if words else {}, ensure_ascii=False, indent=1)
     config = (PARTS / "app-config.js").read_text(encoding="utf-8").replace("__WORDS__", own)
     (dist / "app-config.js").write_text(config, encoding="utf-8")
-    shutil.copyfile(PARTS / "sw.js", dist / "sw.js")
+    for name in ("sw.js", "ndarray.js"):
+        shutil.copyfile(PARTS / name, dist / name)
 
 
 def compress(dist: Path) -> None:

@@ -34,7 +34,7 @@ FILES = {
 className: "mb-1 pl-1 text-base"
   }, "Series") (ui_next_src/* .InputDialog.ActionsPrimary */.fa0.ActionsPrimary, {
     onClick: handleSave
-  }, "Save")""",
+  }, "Save") function compileConstructor(dtype, dimension) { return new Function('a'); }""",
     "102.bundle.4.js": '__webpack_require__.p = "/";',
     "app.css": "@font-face { src: url(/font.woff2) }",
     "app.css.map": "{}",
@@ -99,6 +99,7 @@ def test_a_build_has_no_address_of_a_root_no_inline_script_and_no_script_from_el
     spoken = (build / "7.bundle.7.js").read_text()
     assert spoken.count("window.imagingWord(") == 9
     assert "window.imagingWord('Patient')" in spoken
+    assert "(dtype, dimension) { return globalThis.imagingViews(dtype, dimension);" in spoken
     assert "url(font.woff2)" in (build / "app.css").read_text()
     assert json.loads((build / "manifest.json").read_text())["start_url"] == "./"
     texts = [path.read_text() for path in build.iterdir() if path.suffix in {".js", ".html"}]
