@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from pydicom.uid import ExplicitVRLittleEndian
 
-from common.dicomweb.media_types import DICOM, DICOM_JSON, Representation
+from common.dicomweb.media_types import DICOM, DICOM_JSON, Representation, choose
 from common.dicomweb.multipart import Part
-from common.dicomweb.server import ServedPayload, not_modified
+from common.dicomweb.server import Closable, ServedPayload, not_modified
 from sharing import selectors
 from sharing.dicomweb import trail
 from sharing.dicomweb.documents import (
@@ -21,8 +23,10 @@ from sharing.dicomweb.documents import (
     held_series,
     metadata_gzip,
 )
+from sharing.dicomweb.on_demand import add_warnings, not_here_yet, shortfalls
 from sharing.dicomweb.origin import JSON_OFFERS, JSON_ONLY, OriginView
 from sharing.errors import NotPulledYet
+from sharing.services import on_demand
 
 if TYPE_CHECKING:
     from common.archive.documents import InstanceEntry
@@ -32,7 +36,20 @@ _RELATIVE = b'"BulkDataURI":"instances/'
 
 
 class RetrieveView(OriginView):
-    """A resource of one study: places it for the caller, or answers that there is none."""
+    """A resource of one study: places it for the caller, or answers that there is none.
+
+    What is not here is fetched from its hospital (``on_demand``): waited for, or 503 with a link to the progress.
+    """
+
+    lacking: Sequence[str] = ()  # of what the hospital lists, in sentences
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            answer = super().handle(request, *args, **kwargs)
+        except NotPulledYet as refusal:
+            return not_here_yet(request, refusal, self.study())
+        add_warnings(answer, self.root.url, self.lacking)
+        return answer
 
     def study(self) -> StudyPlace:
         return selectors.place_study(
@@ -42,6 +59,23 @@ class RetrieveView(OriginView):
         )
 
     def series(self) -> SeriesPlace:
+        try:
+            place = self.held_series()
+        except NotPulledYet:
+            place = on_demand.wait_for_series(
+                actor=self.actor,
+                place=self.study(),
+                series_instance_uid=self.kwargs["series_uid"],
+            )
+        self.lacking = shortfalls([place])
+        return place
+
+    def held_series(self) -> SeriesPlace:
+        """The series, if it is here.
+
+        Raises:
+            NotPulledYet: it is not.
+        """
         return selectors.place_series(
             actor=self.actor,
             study_instance_uid=self.kwargs["study_uid"],
@@ -50,16 +84,23 @@ class RetrieveView(OriginView):
         )
 
     def series_of_study(self) -> list[SeriesPlace]:
-        """The archived series of the study, at least one.
+        """Every series of the study, those that were not here too.
 
         Raises:
-            NotPulledYet: nothing of the study is in the archive.
+            NotPulledYet: they did not come in time.
         """
         study = self.study()
-        places = selectors.list_series_places(study)
-        if not places:
-            raise NotPulledYet
-        return places + selectors.list_derived_places(
+        missing: list[str] = []
+        if on_demand.lacks_series(study.study_id):
+            places, missing = on_demand.wait_for_study(actor=self.actor, place=study)
+        else:
+            places = selectors.list_series_places(study)
+        self.lacking = shortfalls(places, missing)
+        return places + self.derived(study)
+
+    def derived(self, study: StudyPlace) -> list[SeriesPlace]:
+        """Series that go with the study and lie in another copy."""
+        return selectors.list_derived_places(
             actor=self.actor, place=study, institution_code=self.institution_code
         )
 
@@ -97,11 +138,66 @@ class InstancesView(RetrieveView):
             base + entry.sop_instance_uid,
         )
 
+    @property
+    def takes_any_syntax(self) -> bool:
+        """Whether instances may go out as they arrive, whatever syntax the next one has."""
+        any_syntax = [Representation(DICOM, "*")]
+        default = str(ExplicitVRLittleEndian)
+        return choose(self.accepted, any_syntax, default_transfer_syntax_uid=default) is not None
+
+    def arriving(self, reading: on_demand.Reading, *more: SeriesPlace) -> StreamingHttpResponse:
+        """What is here from its packs and the rest while it comes; no closing boundary where it does not.
+
+        Its length is not known, and ``more`` goes out at the end.
+        """
+        self.lacking = shortfalls((), reading.missing)
+        packs = OpenPacks()
+        trail.record_read(self.actor, reading.place, purpose=trail.RETRIEVE)
+        parts = self._arriving_parts(reading, more, packs)
+        return ServedPayload(
+            parts, media_type=DICOM, resources=_Together(packs, reading)
+        ).response()
+
+    def _arriving_parts(
+        self, reading: on_demand.Reading, more: Sequence[SeriesPlace], packs: OpenPacks
+    ) -> Iterator[Part]:
+        for piece in chain(reading, map(on_demand.Archived, more)):
+            if isinstance(piece, on_demand.Archived):
+                held = held_series(piece.place)
+                base = f"{self.url_of(piece.place)}/instances/"
+                for entry in held.index.instances:
+                    if entry.sop_instance_uid not in piece.without:
+                        yield self._part(packs, held, entry, base)
+            else:
+                series = f"{self.root.url}/studies/{reading.place.study_instance_uid}/series"
+                yield Part(
+                    f"{DICOM}; transfer-syntax={piece.entry.transfer_syntax_uid}",
+                    piece.chunks(),
+                    piece.entry.size,
+                    f"{series}/{piece.series_instance_uid}/instances/{piece.entry.sop_instance_uid}",
+                )
+
+
+class _Together:
+    """What one answer reads from."""
+
+    def __init__(self, *resources: Closable) -> None:
+        self._resources = resources
+
+    def close(self) -> None:
+        for each in self._resources:
+            each.close()
+
 
 class RetrieveStudyView(InstancesView):
     """``/studies/{study}``."""
 
     def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
+        study = self.study()
+        if self.takes_any_syntax and on_demand.lacks_series(study.study_id):
+            reading = on_demand.open_study(actor=self.actor, place=study)
+            if reading is not None:
+                return self.arriving(reading, *self.derived(study))
         return self.instances(self.series_of_study())
 
 
@@ -109,7 +205,19 @@ class RetrieveSeriesView(InstancesView):
     """``/studies/{study}/series/{series}``."""
 
     def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
+        try:
+            self.held_series()
+        except NotPulledYet:
+            if self.takes_any_syntax and (reading := self._reading()) is not None:
+                return self.arriving(reading)
         return self.instances([self.series()])
+
+    def _reading(self) -> on_demand.Reading | None:
+        return on_demand.open_series(
+            actor=self.actor,
+            place=self.study(),
+            series_instance_uid=self.kwargs["series_uid"],
+        )
 
 
 class RetrieveInstanceView(InstancesView):

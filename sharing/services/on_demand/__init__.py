@@ -9,8 +9,10 @@ from sharing.services.on_demand.asking import known_series, list_instances, star
 from sharing.services.on_demand.feeds import Feed
 from sharing.services.on_demand.places import reader_place
 from sharing.services.on_demand.reading import (
+    Archived,
     Arriving,
     Reading,
+    lacks_series,
     open_series,
     open_study,
     wait_for_series,
@@ -18,10 +20,12 @@ from sharing.services.on_demand.reading import (
 )
 
 __all__ = [
+    "Archived",
     "Arriving",
     "Feed",
     "Reading",
     "known_series",
+    "lacks_series",
     "list_instances",
     "open_series",
     "open_study",

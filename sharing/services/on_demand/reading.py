@@ -241,6 +241,12 @@ def wait_for_study(*, actor: User, place: StudyPlace) -> tuple[list[SeriesPlace]
     return _wait(actor, place, known_series(place.study_id))
 
 
+def lacks_series(study_id: int) -> bool:
+    """Whether nothing is here of at least one series that the hospital lists, or of the whole study."""
+    series = Series.objects.filter(study_id=study_id)
+    return series.filter(current=None, newest_received=0).exists() or not series.exists()
+
+
 def find_series(place: StudyPlace, series_instance_uid: str) -> Series:
     """One series of a study, asked of the hospital where it is not known yet.
 

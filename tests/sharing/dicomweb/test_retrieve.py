@@ -262,7 +262,7 @@ def test_a_study_that_was_not_pulled_says_so_and_when_to_ask_again(
     for answer in answers:
         assert answer.status_code == 503
         assert int(answer["Retry-After"]) > 0
-        assert "has not been copied" in answer.content.decode()
+        assert "Progress: /api/v1/studies/" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
