@@ -12,7 +12,7 @@ from common.dicom.part10 import read_file_meta
 from common.dicom.source import CHUNK_BYTES
 
 
-class _Ranges:
+class Ranges:
     """A stored instance as a source of the reader."""
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
@@ -44,7 +44,7 @@ def read_bulk(
     """
     offset, length = place
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        start = read_file_meta(_Ranges(read, size)).data_set_start
+        start = read_file_meta(Ranges(read, size)).data_set_start
 
         def chunks() -> Iterator[bytes]:
             for position in range(start, size, CHUNK_BYTES):

@@ -80,7 +80,7 @@ def read_instance(file: BinaryIO, *, offset: int, length: int, character_set: st
     if meta.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
         body, start = InflatedSource(source, start=start), 0
     reader = DataSetReader(body, override=character_set)
-    encoding = _encoding(reader, start, meta.transfer_syntax_uid)
+    encoding = encoding_of(reader.peek(start, 6), meta.transfer_syntax_uid)
     attributes = reader.read(start, encoding)
     uids = _required_uids(attributes)
     return Instance(
@@ -150,17 +150,17 @@ def _walk_meta(head: bytes) -> tuple[bytes, int] | None:
             syntax = head[start:pos]
 
 
-def _encoding(reader: DataSetReader, start: int, transfer_syntax_uid: str) -> Encoding:
+def encoding_of(head: bytes, transfer_syntax_uid: str) -> Encoding:
     """The encoding that the first element shows; what is declared decides only where it may.
 
-    Data sets that are implicit though declared explicit, and the reverse, are met in practice.
+    ``head`` is the first six bytes of the data set. Data sets that are implicit though declared explicit,
+    and the reverse, are met in practice.
     """
     declared = EXPLICIT
     if transfer_syntax_uid in (ImplicitVRLittleEndian, _GE_PRIVATE):
         declared = IMPLICIT
     elif transfer_syntax_uid == ExplicitVRBigEndian:
         declared = EXPLICIT_BIG_ENDIAN
-    head = reader.peek(start, 6)
     if len(head) < 6:
         return declared
     has_vr = head[4:6].decode("latin-1") in KNOWN_VRS
