@@ -50,7 +50,7 @@ def add_index_rows(*, institution_id: int, rows: Sequence[Row]) -> int:
 
 @transaction.atomic
 def write_index_row(*, institution_id: int, row: Row) -> Study | None:
-    """One study of a search answer as an index row; None when it has no valid UID.
+    """One study of a search answer as an index row; None when it has no valid UID, or was deleted here.
 
     What the archive has read from the files themselves is not overwritten by the hospital's list.
     """
@@ -58,6 +58,10 @@ def write_index_row(*, institution_id: int, row: Row) -> Study | None:
     if not is_valid_uid(uid):
         log.warning("discovery.study_without_uid", institution_id=institution_id)
         return None
+    if Deletion.objects.filter(
+        institution_id=institution_id, study_instance_uid=uid, lifted_at=None
+    ).exists():
+        return None  # the institution deleted it here: its archive may still list it (ADR 0016)
     described, listed = _described(row), _listed(row)
     study, created = Study.objects.select_for_update(no_key=True).get_or_create(
         institution_id=institution_id,
