@@ -2,185 +2,278 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import orjson
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
+from common.dicom.xml_model import native_xml
+from common.dicomweb.media_types import Representation
+from common.dicomweb.multipart import MultipartPayload, Part
+from common.problem import dicomweb_error
 from sharing import selectors
-from sharing.dicomweb import instances, matching, patients, trail
-from sharing.dicomweb.origin import JSON_OFFERS, JSON_ONLY, OriginView, Root
-from sharing.dicomweb.query import MORE_RESULTS, Search, parse_search
+from sharing.dicomweb import instances, trail
+from sharing.dicomweb.keys import SERIES_KEYS, STUDY_KEYS
+from sharing.dicomweb.origin import JSON_OFFERS, OriginView, Root
+from sharing.dicomweb.query import (
+    MAX_RESULTS,
+    MORE_RESULTS,
+    Search,
+    SearchTooBroad,
+    parse_search,
+)
 from sharing.dicomweb.rows import Attributes, series_row, study_row
+from sharing.dicomweb.searching import (
+    UNBOUNDED,
+    FoundSeries,
+    FoundStudy,
+    Within,
+    holders,
+    search_series,
+    search_studies,
+)
 from sharing.permissions import sight_of
+from sharing.selectors import codes
 
 if TYPE_CHECKING:
-    from sharing.models import Series, Study
+    from sharing.selectors import SeriesPlace, StudyPlace
 
-
-STUDY_KEYS: dict[str, tuple[str, matching.Condition]] = {
-    "00080020": ("study_date", matching.day_range),
-    "00080030": ("study_time", matching.time_range),
-    "00080050": ("accession_number", matching.text),
-    "00080061": ("modalities", matching.modalities),
-    "00080090": ("referring_physician_name", matching.person_name),
-    "00081030": ("study_description", matching.text_any_case),
-    "00100021": ("issuer_of_patient_id", matching.text),
-    "00100030": ("patient_birth_date", matching.day_range),
-    "00100040": ("patient_sex", matching.text),
-    "0020000D": ("study_instance_uid", matching.uids),
-    "00200010": ("dicom_study_id", matching.text),
-}
-# Matched with more than one column.
-PATIENT_KEYS = frozenset({"00100010", "00100020"})
-SERIES_KEYS: dict[str, tuple[str, matching.Condition]] = {
-    "00080021": ("series_date", matching.day_range),
-    "00080031": ("series_time", matching.time_range),
-    "00080060": ("modality", matching.text),
-    "0008103E": ("series_description", matching.text_any_case),
-    "00180015": ("body_part_examined", matching.text_any_case),
-    "0020000E": ("series_instance_uid", matching.uids),
-    "00200011": ("series_number", matching.number),
-}
-_STUDY_MATCHABLE = frozenset(STUDY_KEYS) | PATIENT_KEYS
-_SERIES_MATCHABLE = _STUDY_MATCHABLE | frozenset(SERIES_KEYS)
+_XML = "application/dicom+xml"
+_OFFERS = (*JSON_OFFERS, Representation(_XML, multipart=True))
+_REFUSAL = (
+    f'Search results are given as application/dicom+json, or multipart/related; type="{_XML}".'
+)
+_LEVELS = STUDY_KEYS | SERIES_KEYS
+# At the common root the header's own number would be taken for the province's.
+_PATIENT_TAGS = ("00100020", "00100021", "00101002")
 
 
 class SearchView(OriginView):
-    """Answers a JSON array; an empty one when nothing matches. Says in ``Warning`` what it left out."""
+    """Answers JSON, an empty array when nothing matches, or XML, where that is 204: a multipart payload has a part.
+    Says in ``Warning`` what it left out.
+    """
+
+    level = ""
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().handle(request, *args, **kwargs)
+        except SearchTooBroad as refusal:
+            return dicomweb_error(request, 413, refusal.message, code=refusal.code)
+
+    @property
+    def within(self) -> Within:
+        """The institutions that are searched."""
+        ids: Sequence[int] = sorted(sight_of(self.actor).institution_ids)
+        if self.institution_code:
+            one = codes.id_of(self.institution_code, ids)
+            ids = [] if one is None else [one]
+        return Within(ids, common_root=not self.institution_code)
 
     def answer(self, rows: Sequence[Attributes], search: Search) -> HttpResponse:
-        chosen = self.negotiate(JSON_OFFERS, refusal=JSON_ONLY)
-        response = HttpResponse(orjson.dumps(rows), content_type=chosen.media_type)
+        chosen = self.negotiate(_OFFERS, refusal=_REFUSAL)
+        if chosen.media_type == _XML:
+            response = _xml(rows)
+        else:
+            response = HttpResponse(orjson.dumps(rows), content_type=chosen.media_type)
         response["Cache-Control"] = "private, no-cache"
         response["Vary"] = "Accept, Cookie, Authorization"
         if search.warnings:
             response["Warning"] = ", ".join(_warning(self.root, each) for each in search.warnings)
+        trail.record_search(self.actor, level=self.level, institution_code=self.institution_code)
         return response
 
 
 class SearchStudiesView(SearchView):
     """``/studies``."""
 
+    level = "study"
+
     def get(self, request: HttpRequest, **_: str) -> HttpResponse:
-        search = parse_search(request.GET, matchable=_STUDY_MATCHABLE)
-        visible = selectors.visible_studies(self.actor, institution_code=self.institution_code)
-        matched = visible.filter(_study_condition(search, self))
-        page = _page(_one_per_uid(matched, self).select_related("institution"), search)
-        copies = (
-            {}
-            if self.institution_code
-            else selectors.copies_of(self.actor, [study.study_instance_uid for study in page])
-        )
-        root = self.root
+        search = parse_search(request.GET, matchable=STUDY_KEYS.__contains__)
+        within, root = self.within, self.root
+        page, more = search_studies(search, within)
+        _say(search, more)
+        held = _holders_of(page, within)
         rows = [
-            study_row(study, root=root, copies=copies.get(study.study_instance_uid, ()))
+            study_row(
+                study, root=root, search=search, holders=held.get(study.study_instance_uid, ())
+            )
             for study in page
         ]
-        trail.record_search(self.actor, level="study", institution_code=self.institution_code)
         return self.answer(rows, search)
 
 
 class SearchSeriesView(SearchView):
     """``/series`` and ``/studies/{study}/series``."""
 
+    level = "series"
+
     def get(self, request: HttpRequest, *, study_uid: str = "", **_: str) -> HttpResponse:
-        search = parse_search(request.GET, matchable=_SERIES_MATCHABLE)
-        found = selectors.visible_series(self.actor, institution_code=self.institution_code)
+        search = parse_search(request.GET, matchable=_LEVELS.__contains__)
+        ids: list[int] = []
         if study_uid:
-            place = selectors.place_study(
-                actor=self.actor,
-                study_instance_uid=study_uid,
-                institution_code=self.institution_code,
-            )
-            found = found.filter(study_id=place.study_id).order_by(*_WITHIN_STUDY)
-        else:
-            found = found.order_by(*_OVER_STUDIES)
-        condition = matching.combine(search.keys, SERIES_KEYS)
-        condition &= _study_condition(search, self, prefix="study__")
-        page = _page(found.filter(condition).select_related("study__institution"), search)
-        trail.record_search(self.actor, level="series", institution_code=self.institution_code)
-        return self.answer([self._row(each, within=bool(study_uid)) for each in page], search)
+            ids = [self._place(study_uid).study_id]
+        page, more = search_series(search, self.within, study_ids=ids)
+        _say(search, more)
+        found = _addressed(page, self.within, self.root, search, within_study=bool(study_uid))
+        rows = [each.series if study_uid else each.study | each.series for each in found]
+        return self.answer([dict(sorted(row.items())) for row in rows], search)
 
-    def _row(self, series: Series, *, within: bool) -> Attributes:
-        root, study = self.root, series.study
-        if within:
-            return series_row(series, base=f"{root.url}/studies/{study.study_instance_uid}")
-        base = f"{root.of_institution(study.institution.code)}/studies/{study.study_instance_uid}"
-        return study_row(study, root=root) | series_row(series, base=base)
-
-
-class SearchInstancesView(SearchView):
-    """``/studies/{study}/instances`` and ``/studies/{study}/series/{series}/instances``."""
-
-    def get(
-        self, request: HttpRequest, *, study_uid: str, series_uid: str = "", **_: str
-    ) -> HttpResponse:
-        search = parse_search(request.GET, matchable=instances.MATCHABLE)
-        place = selectors.place_study(
+    def _place(self, study_uid: str) -> StudyPlace:
+        return selectors.place_study(
             actor=self.actor, study_instance_uid=study_uid, institution_code=self.institution_code
         )
+
+
+class SearchInstancesView(SearchSeriesView):
+    """``/instances``, ``/studies/{study}/instances`` and ``/studies/{study}/series/{series}/instances``."""
+
+    level = "instance"
+
+    def get(
+        self, request: HttpRequest, *, study_uid: str = "", series_uid: str = "", **_: str
+    ) -> HttpResponse:
+        search = parse_search(request.GET, matchable=instances.matchable)
+        study = self._place(study_uid) if study_uid else None
+        sources = self._of_study(search, study, series_uid) if study else self._anywhere(search)
+        return self.answer(instances.search_instances(sources, search), search)
+
+    def _of_study(
+        self, search: Search, study: StudyPlace, series_uid: str
+    ) -> Iterator[instances.Source]:
+        """The series of a study that is known, or one of them; ones that are not archived are left out."""
         if series_uid:
-            places = [
-                selectors.place_series(
-                    actor=self.actor,
-                    study_instance_uid=study_uid,
-                    series_instance_uid=series_uid,
-                    institution_code=self.institution_code,
-                )
-            ]
+            places = [self._place_series(study.study_instance_uid, series_uid)]
         else:
-            places = selectors.list_series_places(place)
-        rows = instances.search_instances(places, search, root=self.root)
-        trail.record_search(self.actor, level="instance", institution_code=self.institution_code)
-        return self.answer(rows, search)
+            places = selectors.list_series_places(study)
+        upper = instances.upper(search, limit=MAX_RESULTS)
+        page, _ = search_series(upper, self.within, study_ids=[study.study_id])
+        found = _addressed(page, self.within, self.root, search, within_study=True)
+        by_id = {each.found.id: each for each in found}
+        for place in places:
+            if each := by_id.get(place.series_id):
+                described = {} if series_uid else each.series
+                yield instances.Source(
+                    partial(_itself, place), place.instance_count, each.url,
+                    _patient_of(each.study, self.root, search) | described,
+                )  # fmt: skip
 
-
-_WITHIN_STUDY: tuple[Any, ...] = (F("series_number").asc(nulls_last=True), F("id").asc())
-_OVER_STUDIES: tuple[Any, ...] = (
-    F("study__study_date").desc(nulls_last=True),
-    F("study_id").desc(),
-    *_WITHIN_STUDY,
-)
-_NEVER = Value(datetime(9999, 1, 1, tzinfo=UTC), output_field=DateTimeField())
-_NEWEST = (F("study_date").desc(nulls_last=True), F("id").desc())
-
-
-def _study_condition(search: Search, view: OriginView, *, prefix: str = "") -> Q:
-    condition = matching.combine(search.keys, STUDY_KEYS, prefix=prefix)
-    if name := search.keys.get("00100010"):
-        condition &= matching.patient_name(name, prefix=prefix)
-    if number := search.keys.get("00100020"):
-        condition &= patients.patient_id(
-            number, prefix=prefix, namespaced=not view.institution_code
+    def _anywhere(self, search: Search) -> Iterator[instances.Source]:
+        page, more = search_series(
+            instances.upper(search, limit=instances.MOST_SERIES), self.within
         )
-    return condition
+        if more and instances.is_selective(search):
+            raise SearchTooBroad(instances.TOO_MANY)
+        here = [(study, series) for study, series in page if series.instance_count]
+        if search.unbounded and (
+            more or sum(each.instance_count for _, each in here) > MAX_RESULTS
+        ):
+            raise SearchTooBroad(UNBOUNDED.format(most=MAX_RESULTS))
+        if len(here) < len(page):
+            search.warnings.append(instances.NOT_HERE)
+        for each in _addressed(here, self.within, self.root, search, within_study=False):
+            place = partial(
+                self._place_series, each.study_uid, each.found.series_instance_uid, each.code
+            )
+            yield instances.Source(
+                place, each.found.instance_count, each.url, each.study | each.series
+            )
+        if more:
+            raise SearchTooBroad(instances.TOO_MANY)
 
-
-def _one_per_uid(matched: QuerySet[Study], view: OriginView) -> QuerySet[Study]:
-    """Of the matching copies of one study, the primary; newest studies first, in a total order."""
-    if not view.institution_code and len(sight_of(view.actor).institution_ids) > 1:
-        outer = Coalesce(OuterRef("archived_at"), _NEVER)
-        better = (
-            matched.filter(study_instance_uid=OuterRef("study_instance_uid"))
-            .alias(since=Coalesce(F("archived_at"), _NEVER))
-            .filter(Q(since__lt=outer) | Q(since=outer, id__lt=OuterRef("id")))
+    def _place_series(self, study_uid: str, series_uid: str, code: str = "") -> SeriesPlace:
+        return selectors.place_series(
+            actor=self.actor,
+            study_instance_uid=study_uid,
+            series_instance_uid=series_uid,
+            institution_code=code or self.institution_code,
         )
-        matched = matched.filter(~Exists(better))
-    return matched.order_by(*_NEWEST)
 
 
-def _page(found: QuerySet[Any], search: Search) -> list[Any]:
-    """One page; a row more is read to know whether there are others."""
-    size = search.page_size
-    rows = list(found[search.offset : search.offset + size + 1])
-    if len(rows) > size:
+@dataclass(frozen=True)
+class Addressed:
+    """A series of a page with its address and the attributes of both levels."""
+
+    found: FoundSeries
+    study_uid: str
+    code: str  # of its institution
+    url: str
+    study: Attributes
+    series: Attributes
+
+
+def _addressed(
+    page: Sequence[tuple[FoundStudy, FoundSeries]],
+    within: Within,
+    root: Root,
+    search: Search,
+    *,
+    within_study: bool,
+) -> Iterator[Addressed]:
+    """The copy that a study's address at the root leads to has its series there; others at their institution's."""
+    studies = _holders_of([study for study, _ in page], within)
+    shared = [
+        series.series_instance_uid for study, series in page if study.study_instance_uid in studies
+    ]
+    copies = {} if within_study else holders(shared, within, of_series=True)
+    for study, series in page:
+        code = codes.entry(study.institution_id).code
+        holding = studies.get(study.study_instance_uid, ())
+        primary = within_study or not holding or holding[0] == study.institution_id
+        base = f"{root.url if primary else root.of_institution(code)}/studies/{study.study_instance_uid}"
+        yield Addressed(
+            found=series,
+            study_uid=study.study_instance_uid,
+            code=code,
+            url=f"{base}/series/{series.series_instance_uid}",
+            study=study_row(study, root=root, search=search, holders=holding),
+            series=series_row(
+                series,
+                study_uid=study.study_instance_uid,
+                base=base,
+                search=search,
+                holders=copies.get(series.series_instance_uid, ()),
+            ),
+        )
+
+
+def _holders_of(page: Iterable[FoundStudy], within: Within) -> dict[str, list[int]]:
+    """Who holds the studies of a page that a second institution may hold; nobody is asked about the others."""
+    if len(within.institution_ids) < 2:
+        return {}
+    shared = [study.study_instance_uid for study in page if study.shared]
+    return holders(shared, within, of_series=False)
+
+
+def _patient_of(study: Attributes, root: Root, search: Search) -> Attributes:
+    """The patient's number as the common root gives it, in the place of the hospital's own."""
+    if root.institution_code or not any(map(search.wants, _PATIENT_TAGS)):
+        return {}
+    return {tag: study[tag] for tag in _PATIENT_TAGS if tag in study}
+
+
+def _itself(place: SeriesPlace) -> SeriesPlace:
+    return place
+
+
+def _say(search: Search, more: bool) -> None:
+    if more:
         search.warnings.append(MORE_RESULTS)
-    return rows[:size]
+
+
+def _xml(rows: Sequence[Attributes]) -> HttpResponse:
+    """A part for each result (PS3.18 §10.6.4, Native DICOM Model)."""
+    if not rows:
+        return HttpResponse(status=204, content_type=f'multipart/related; type="{_XML}"')
+    parts = [Part(_XML, [data], len(data)) for data in map(native_xml, rows)]
+    payload = MultipartPayload(parts, boundary=uuid4().hex)
+    return HttpResponse(b"".join(payload), content_type=payload.content_type)
 
 
 def _warning(root: Root, message: str) -> str:

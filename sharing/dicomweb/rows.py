@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import orjson
+from pydicom.datadict import dictionary_VR
+
+from sharing.domain import facts
+from sharing.selectors import codes
+
 if TYPE_CHECKING:
     from sharing.dicomweb.origin import Root
-    from sharing.models import Series, Study
+    from sharing.dicomweb.query import Search
+    from sharing.dicomweb.searching import FoundSeries, FoundStudy
 
 Attributes = dict[str, dict[str, Any]]
 
@@ -17,85 +24,113 @@ PROVINCE_ISSUER = "PROVINCE"
 # Private block that names the institutions which hold the same study, the answering one first.
 PRIVATE_CREATOR = "PROVINCIAL IMAGING CLOUD"
 COPIES_TAG = "00091001"
+_CHARACTER_SET = {"vr": "CS", "Value": ["ISO_IR 192"]}
+_CREATOR = {"vr": "LO", "Value": [PRIVATE_CREATOR]}
+_ONLINE = {"vr": "CS", "Value": ["ONLINE"]}
+_NEARLINE = {"vr": "CS", "Value": ["NEARLINE"]}
+_PROVINCE = {"vr": "LO", "Value": [PROVINCE_ISSUER]}
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
-def study_row(study: Study, *, root: Root, copies: Sequence[str] = ()) -> Attributes:
-    """Attributes of one study (Table 10.6.1-3). ``study.institution`` is loaded.
+def study_row(
+    study: FoundStudy, *, root: Root, search: Search, holders: Sequence[int] = ()
+) -> Attributes:
+    """Attributes of one study (Table 10.6.3-3), in the order of their tags.
 
-    ``copies`` are the codes of the institutions that hold it, the primary first. A copy that is
-    not the primary one is retrieved under the root of its institution.
+    ``holders`` are the institutions that hold it, the primary first. A copy that is not the primary one is retrieved
+    under the root of its institution.
     """
-    code = study.institution.code
-    is_primary = not copies or copies[0] == code
-    base = root.url if is_primary else root.of_institution(code)
+    institution = codes.entry(study.institution_id)
+    is_primary = not holders or holders[0] == study.institution_id
+    base = root.url if is_primary else root.of_institution(institution.code)
+    number = _value("LO", study.patient_id)
+    issuer = _value("LO", study.issuer_of_patient_id)
     row: Attributes = {
-        "00080005": _value("CS", "ISO_IR 192"),
-        "00080020": _value("DA", _day(study.study_date)),
+        "00080005": _CHARACTER_SET,
+        "00080020": _day(study.study_date),
         "00080030": _value("TM", study.study_time),
         "00080050": _value("SH", study.accession_number),
-        "00080056": _value("CS", "ONLINE" if is_online(study) else "NEARLINE"),
-        "00080061": _values("CS", sorted(study.modalities)),
-        "00080080": _value("LO", study.institution.name),
+        "00080056": _ONLINE if study.instance_count else _NEARLINE,
+        "00080061": _values("CS", study.modalities),
+        "00080080": _value("LO", institution.name),
         "00080090": _name(study.referring_physician_name),
         "00081030": _value("LO", study.study_description),
-        "00081190": _value("UR", f"{base}/studies/{study.study_instance_uid}"),
-        "00100010": _name(study.patient_name),
-        **_patient(study, root),
-        "00100030": _value("DA", _day(study.patient_birth_date)),
-        "00100040": _value("CS", study.patient_sex),
-        "0020000D": _value("UI", study.study_instance_uid),
-        "00200010": _value("SH", study.dicom_study_id),
-        "00201206": _value("IS", study.series_count),
-        "00201208": _value("IS", study.instance_count or study.listed_instances or 0),
+        "00081190": {"vr": "UR", "Value": [f"{base}/studies/{study.study_instance_uid}"]},
     }
-    if not root.institution_code:
-        row["00090010"] = _value("LO", PRIVATE_CREATOR)
-        row[COPIES_TAG] = _values("LO", copies or [code])
+    namespaced = not root.institution_code
+    if namespaced:
+        row["00090010"] = _CREATOR
+        row[COPIES_TAG] = _values("LO", _codes(holders) or [institution.code])
+    namespaced = namespaced and bool(study.patient_id)
+    row["00100010"] = _name(study.patient_name)
+    row["00100020"] = (
+        _value("LO", f"{institution.code}:{study.patient_id}") if namespaced else number
+    )
+    row["00100021"] = _PROVINCE if namespaced else issuer
+    row["00100030"] = _day(study.patient_birth_date)
+    row["00100040"] = _value("CS", study.patient_sex)
+    if namespaced:
+        local_issuer = _value("LO", study.issuer_of_patient_id or institution.code)
+        row["00101002"] = {"vr": "SQ", "Value": [{"00100020": number, "00100021": local_issuer}]}
+    row["0020000D"] = {"vr": "UI", "Value": [study.study_instance_uid]}
+    row["00200010"] = _value("SH", study.dicom_study_id)
+    row["00201206"] = {"vr": "IS", "Value": [study.series_count]}
+    row["00201208"] = {"vr": "IS", "Value": [study.instance_count or study.listed_instances or 0]}
+    return _with_more(row, study.more, search)
+
+
+def series_row(
+    series: FoundSeries, *, study_uid: str, base: str, search: Search, holders: Sequence[int] = ()
+) -> Attributes:
+    """Attributes of one series (Table 10.6.3-4). ``base`` is the address of its study."""
+    row: Attributes = {
+        "00080005": _CHARACTER_SET,
+        "00080021": _day(series.series_date),
+        "00080031": _value("TM", series.series_time),
+        "00080056": _ONLINE if series.instance_count else _NEARLINE,
+        "00080060": _value("CS", series.modality),
+        "0008103E": _value("LO", series.series_description),
+        "00081190": {"vr": "UR", "Value": [f"{base}/series/{series.series_instance_uid}"]},
+        "00180015": _value("CS", series.body_part_examined),
+        "0020000D": {"vr": "UI", "Value": [study_uid]},
+        "0020000E": {"vr": "UI", "Value": [series.series_instance_uid]},
+        "00200011": _value("IS", series.series_number),
+        "00201209": {
+            "vr": "IS",
+            "Value": [series.instance_count or series.listed_instances or 0],
+        },
+        "00400244": _day(series.performed_date),
+        "00400245": _value("TM", series.performed_time),
+        facts.REQUEST_ATTRIBUTES: _requests(series.request_attributes),
+    }
+    if len(holders) > 1:
+        row["00090010"] = _CREATOR
+        row[COPIES_TAG] = _values("LO", _codes(holders))
+    return _with_more(row, series.more, search)
+
+
+def _with_more(row: Attributes, more: str, search: Search) -> Attributes:
+    """With what the index holds beyond the table: the time zone where it is known, the rest where asked for."""
+    if more != "{}":
+        for tag, values in orjson.loads(more).items():
+            if tag == facts.TIMEZONE_OFFSET or search.wants(tag):
+                row[tag] = {"vr": dictionary_VR(tag), "Value": values}
     return dict(sorted(row.items()))
 
 
-def series_row(series: Series, *, base: str) -> Attributes:
-    """Attributes of one series (Table 10.6.1-4). ``base`` is the address of its study."""
-    return {
-        "00080005": _value("CS", "ISO_IR 192"),
-        "00080021": _value("DA", _day(series.series_date)),
-        "00080031": _value("TM", series.series_time),
-        "00080056": _value("CS", "ONLINE" if series.is_held else "NEARLINE"),
-        "00080060": _value("CS", series.modality),
-        "0008103E": _value("LO", series.series_description),
-        "00081190": _value("UR", f"{base}/series/{series.series_instance_uid}"),
-        "00180015": _value("CS", series.body_part_examined),
-        "0020000D": _value("UI", base.rpartition("/")[2]),
-        "0020000E": _value("UI", series.series_instance_uid),
-        "00200011": _value("IS", series.series_number),
-        "00201209": _value("IS", series.instance_count or series.listed_instances or 0),
-    }
+def _requests(text: str) -> dict[str, Any]:
+    items = orjson.loads(text) if text != "[]" else []
+    if not items:
+        return {"vr": "SQ"}
+    described = [
+        {tag: {"vr": dictionary_VR(tag), "Value": [said]} for tag, said in sorted(item.items())}
+        for item in items
+    ]
+    return {"vr": "SQ", "Value": described}
 
 
-def is_online(study: Study) -> bool:
-    """Whether at least a part can be retrieved now; otherwise the hospital must be asked first."""
-    return study.instance_count > 0
-
-
-def _patient(study: Study, root: Root) -> Mapping[str, dict[str, Any]]:
-    """Patient ID and its issuer.
-
-    Hospitals number patients each in their own way, so at the common root the number carries the
-    institution before a colon: a viewer that looks for priors by it finds this patient and never a
-    stranger with the same number elsewhere. The local number stands in Other Patient IDs Sequence.
-    """
-    local = {
-        "00100020": _value("LO", study.patient_id),
-        "00100021": _value("LO", study.issuer_of_patient_id),
-    }
-    if root.institution_code or not study.patient_id:
-        return local
-    issuer = study.issuer_of_patient_id or study.institution.code
-    return {
-        "00100020": _value("LO", f"{study.institution.code}:{study.patient_id}"),
-        "00100021": _value("LO", PROVINCE_ISSUER),
-        "00101002": {"vr": "SQ", "Value": [{**local, "00100021": _value("LO", issuer)}]},
-    }
+def _codes(holders: Sequence[int]) -> list[str]:
+    return [codes.entry(each).code for each in holders]
 
 
 def _value(vr: str, value: str | int | None) -> dict[str, Any]:
@@ -106,11 +141,14 @@ def _values(vr: str, values: Sequence[str]) -> dict[str, Any]:
     return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
 
 
-def _day(day: date | None) -> str:
-    return f"{day:%Y%m%d}" if day else ""
+def _day(day: date | None) -> dict[str, Any]:
+    # isoformat() is a third of the time of strftime(), and right for years before 1000.
+    return {"vr": "DA", "Value": [day.isoformat().replace("-", "")]} if day else {"vr": "DA"}
 
 
 def _name(name: str) -> dict[str, Any]:
-    groups = dict(zip(("Alphabetic", "Ideographic", "Phonetic"), name.split("="), strict=False))
-    present = {group: text for group, text in groups.items() if text}
+    if not name:
+        return {"vr": "PN"}
+    groups = zip(_GROUPS, name.split("="), strict=False)
+    present = {group: text for group, text in groups if text}
     return {"vr": "PN", "Value": [present]} if present else {"vr": "PN"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from django.http import QueryDict
 from django.test import Client
 
 from common.dicomweb.server import BadRequest
-from sharing.dicomweb.instances import _pattern
-from sharing.dicomweb.matching import person_name, text_any_case
+from sharing.dicomweb.document_matching import wildcard
+from sharing.dicomweb.matching import description
+from sharing.dicomweb.name_matching import person_name
 from sharing.dicomweb.picture_parameters import read_quality
 from sharing.dicomweb.query import Search, parse_search
 from tests.support.pages import Province, make_province
@@ -30,7 +32,7 @@ def province(db: None) -> Province:
 def test_a_pattern_of_many_wildcards_is_matched_at_once(pattern: str) -> None:
     began = time.monotonic()
 
-    found = _pattern("00080018", pattern).fullmatch(UID)
+    found = wildcard(pattern).fullmatch(UID)
 
     assert found is None
     assert time.monotonic() - began < 1
@@ -57,10 +59,10 @@ def test_a_pattern_of_many_wildcards_is_matched_at_once(pattern: str) -> None:
 def test_wildcards_still_mean_what_the_standard_says(
     pattern: str, text: str, matches: bool
 ) -> None:
-    assert (_pattern("00080060", pattern).fullmatch(text) is not None) is matches
+    assert (wildcard(pattern).fullmatch(text) is not None) is matches
 
 
-@pytest.mark.parametrize("matching", [person_name, text_any_case])
+@pytest.mark.parametrize("matching", [partial(person_name, fuzzy=None), description])
 def test_a_list_of_very_many_patterns_is_refused(matching: Any) -> None:
     with pytest.raises(BadRequest):
         matching("patient_name", "\\".join(f"a{number}*" for number in range(200)))
@@ -69,7 +71,7 @@ def test_a_list_of_very_many_patterns_is_refused(matching: Any) -> None:
 def test_the_warnings_of_a_search_stay_short() -> None:
     parameters = QueryDict("&".join(f"a{number}" for number in range(900)))
 
-    search = parse_search(parameters, matchable=frozenset())
+    search = parse_search(parameters, matchable=frozenset().__contains__)
 
     assert isinstance(search, Search)
     assert sum(map(len, search.warnings)) < 4_000
@@ -157,19 +159,22 @@ def test_a_file_name_of_the_viewer_that_is_too_long_is_not_there(
     assert answer.status_code == 404
 
 
-def test_a_question_that_the_database_ended_is_unavailability(
-    province: Province, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("query", "status"), [("", 503), ("PatientID=P1", 503), ("PatientSex=M", 413)]
+)
+def test_a_search_that_the_database_ended_is_unavailability_or_too_broad(
+    province: Province, monkeypatch: pytest.MonkeyPatch, query: str, status: int
 ) -> None:
-    from sharing.dicomweb import qido
+    from sharing.dicomweb import searching
 
     def slow(*_: Any) -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '20ms'")
             cursor.execute("SELECT pg_sleep(5)")
 
-    monkeypatch.setattr(qido, "_page", slow)
+    monkeypatch.setattr(searching, "_run", slow)
 
-    answer = province.client("radiologist").get("/dicom-web/studies")
+    answer = province.client("radiologist").get(f"/dicom-web/studies?{query}")
 
-    assert answer.status_code == 503
+    assert answer.status_code == status
     assert answer["Content-Type"].startswith("text/plain")

@@ -10,6 +10,7 @@ import pytest
 
 from common.accounts.tokens import create_token, remembered
 from sharing import permissions, selectors
+from sharing.selectors import codes
 from tests.support import archive
 
 
@@ -46,6 +47,7 @@ def province(db: None, settings: Any, tmp_path: Any) -> Iterator[Province]:
 def _forget() -> None:
     permissions.forget_sights()
     selectors.forget_places()
+    codes.forget()
     remembered.clear()
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.urls import set_script_prefix
 from django.utils import timezone
 
+from common.dicom.xml_model import read_native_xml
 from sharing.dicomweb.rows import COPIES_TAG, PRIVATE_CREATOR
 from tests.sharing.dicomweb.conftest import Province
 from tests.support import archive, dicom_files
@@ -281,16 +282,27 @@ def test_instances_are_found_in_the_documents(archived: list[archive.Stored], re
     assert none == []
 
 
-def test_searches_answer_only_in_json(studies: list[Any], reader: Any) -> None:
+def test_searches_answer_in_json_or_in_xml_parts(studies: list[Any], reader: Any) -> None:
+    xml = {"accept": 'multipart/related; type="application/dicom+xml"'}
+
     plain = reader.get(f"{ROOT}studies", headers={"accept": "application/json"})
-    xml = reader.get(
-        f"{ROOT}studies", headers={"accept": 'multipart/related; type="application/dicom+xml"'}
-    )
     anything = reader.get(f"{ROOT}studies", headers={"accept": "text/html, */*;q=0.1"})
+    other = reader.get(f"{ROOT}studies", headers={"accept": "text/html"})
+    parts = reader.get(f"{ROOT}studies", headers=xml)
+    none = reader.get(f"{ROOT}studies?PatientID=nobody", headers=xml)
 
     assert plain["Content-Type"] == "application/json"
-    assert xml.status_code == 406
     assert anything["Content-Type"] == "application/dicom+json"
+    assert other.status_code == 406
+    assert parts["Content-Type"].startswith(
+        'multipart/related; type="application/dicom+xml"; boundary='
+    )
+    boundary = parts["Content-Type"].rpartition("boundary=")[2].encode()
+    documents = [
+        part.partition(b"\r\n\r\n")[2] for part in parts.content.split(b"--" + boundary)[1:-1]
+    ]
+    assert [read_native_xml(each) for each in documents] == reader.get(f"{ROOT}studies").json()
+    assert (none.status_code, none.content) == (204, b"")
 
 
 def test_addresses_are_right_behind_a_prefix_and_another_host(

@@ -1,0 +1,359 @@
+"""Search of the index, as SQL: one statement for a page, whatever the size of the index.
+
+Three things decide its form. *Order*: newest study first, then by number, which is total; an index has that order
+over all institutions and within each. *Sight*: a few institutions of a province are read one by one in that order and
+merged, for walking over all studies would pass those of the others. *Copies*: of a UID that several visible
+institutions hold, the primary one among those that match answers; only rows marked ``shared`` can have others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
+
+from sharing.dicomweb import frequency
+from sharing.dicomweb.keys import series_conditions, study_conditions
+from sharing.dicomweb.matching import Condition, all_of, day_range
+from sharing.dicomweb.query import EMPTY, MAX_RESULTS, SearchTooBroad
+from sharing.selectors import codes
+
+if TYPE_CHECKING:
+    from sharing.dicomweb.query import Search
+
+# So many institutions are read one by one; of more, all studies are walked over and the others' left out.
+_ONE_BY_ONE = 24
+_DEEP = 1_000  # results to be skipped, which each of them would have to read
+# Of the newest studies so many are walked over, at least, before an index is asked for all that match.
+_CHEAP, _MARGIN, _PROBED = 4_000, 2.5, 1_000
+# What no index answers may take so long; then the searcher is asked for a narrower key.
+_TIMEOUT_MS = 8_000
+TOO_SLOW = (
+    "This search would have to look through too much of the archive. Add a key that narrows it, such as PatientID, "
+    "AccessionNumber, StudyInstanceUID, StudyDate, or PatientName with at least two letters."
+)
+UNBOUNDED = (
+    "A search with neither a matching key nor a limit is answered where it has at most {most} results; here are more. "
+    "Add a key, such as StudyDate or PatientID, or a limit."
+)
+
+_STUDY = (
+    "s.id, s.institution_id, s.study_instance_uid, s.patient_id, s.issuer_of_patient_id, s.patient_name,"
+    " s.patient_birth_date, s.patient_sex, s.study_date, s.study_time, s.accession_number, s.dicom_study_id,"
+    " s.study_description, s.referring_physician_name, s.modalities, s.series_count, s.instance_count,"
+    " s.listed_instances, s.shared, s.more::text"
+)
+_SERIES = (
+    "e.id, e.series_instance_uid, e.modality, e.series_number, e.series_description, e.body_part_examined,"
+    " e.series_date, e.series_time, e.performed_date, e.performed_time, e.request_attributes::text, e.instance_count,"
+    " e.listed_instances, e.more::text"
+)
+_NEWEST = "s.study_date DESC NULLS LAST, s.id DESC"
+_BY_NUMBER = "e.series_number ASC NULLS LAST, e.id ASC"
+_EARLIER = (
+    "(coalesce(b.archived_at, 'infinity'), b.id) < (coalesce(s.archived_at, 'infinity'), s.id)"
+)
+
+
+class FoundStudy(NamedTuple):
+    """The columns of a study that an answer has."""
+
+    id: int
+    institution_id: int
+    study_instance_uid: str
+    patient_id: str
+    issuer_of_patient_id: str
+    patient_name: str
+    patient_birth_date: date | None
+    patient_sex: str
+    study_date: date | None
+    study_time: str
+    accession_number: str
+    dicom_study_id: str
+    study_description: str
+    referring_physician_name: str
+    modalities: list[str]
+    series_count: int
+    instance_count: int
+    listed_instances: int | None
+    shared: bool
+    more: str  # JSON
+
+
+class FoundSeries(NamedTuple):
+    """The columns of a series that an answer has."""
+
+    id: int
+    series_instance_uid: str
+    modality: str
+    series_number: int | None
+    series_description: str
+    body_part_examined: str
+    series_date: date | None
+    series_time: str
+    performed_date: date | None
+    performed_time: str
+    request_attributes: str  # JSON
+    instance_count: int
+    listed_instances: int | None
+    more: str  # JSON
+
+
+_STUDY_WIDTH = len(FoundStudy._fields)
+
+
+@dataclass(frozen=True)
+class Within:
+    """Where is searched: institutions that the actor may see, by id; under one root or the common one."""
+
+    institution_ids: Sequence[int]
+    common_root: bool
+
+    @property
+    def institution_of(self) -> Callable[[str], int | None] | None:
+        """The id of an institution by its code, where Patient IDs carry the code."""
+        return partial(codes.id_of, among=self.institution_ids) if self.common_root else None
+
+
+def search_studies(search: Search, within: Within) -> tuple[list[FoundStudy], bool]:
+    """One page of studies, and whether there are more.
+
+    Raises:
+        SearchTooBroad: it asks for everything, or for what takes too long to be found.
+    """
+    if not within.institution_ids:
+        return [], False
+    condition = all_of(study_conditions(search, within.institution_of))
+    return _page([FoundStudy._make(row) for row in _found(condition, within, search)], search)
+
+
+def _found(condition: Condition, within: Within, search: Search) -> list[tuple[Any, ...]]:
+    """The page and one row more, by the way that looks at the fewest rows."""
+    if not condition.indexed:
+        return _rows(*_in_order(condition, within, search), limited=bool(search.keys))
+    if condition.share == 0:
+        return _rows(*_looked_up(condition, within, search))
+    wanted = search.offset + search.page_size + 1
+    if among := _to_walk(condition, within, wanted):
+        rows = _rows(*_walked(condition, within, search, among))
+        if len(rows) > search.page_size:
+            return rows
+    return _rows(*_gathered(condition, within, search), limited=True)
+
+
+def search_series(
+    search: Search, within: Within, *, study_ids: Sequence[int] = ()
+) -> tuple[list[tuple[FoundStudy, FoundSeries]], bool]:
+    """One page of series with their studies, of these studies or of all, and whether there are more.
+
+    Raises:
+        SearchTooBroad: it asks for everything, or for what takes too long to be found.
+    """
+    if not within.institution_ids:
+        return [], False
+    condition = all_of(
+        [*study_conditions(search, within.institution_of), *series_conditions(search)]
+    )
+    sight, params = _sight("s", within)
+    where = f"{sight} AND {condition.of('s', 'e')}"
+    params += condition.params
+    if study_ids:
+        condition = Condition(condition.sql, condition.params, indexed=True)
+        where += " AND s.id = ANY(%s)"
+        params.append(list(study_ids))
+        order = _BY_NUMBER
+    else:
+        where += _no_better_copy(condition, within, params, of_series=True)
+        order = f"{_NEWEST}, {_BY_NUMBER}"
+    sql = (  # of names and placeholders; every value is a parameter, here as below
+        f"SELECT {_STUDY}, {_SERIES} FROM sharing_series e JOIN sharing_study s ON s.id = e.study_id"  # noqa: S608
+        f" WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s"
+    )
+    limited = bool(search.keys) and not condition.indexed
+    rows = _rows(sql, [*params, search.page_size + 1, search.offset], limited=limited)
+    found = [
+        (FoundStudy._make(row[:_STUDY_WIDTH]), FoundSeries._make(row[_STUDY_WIDTH:]))
+        for row in rows
+    ]
+    return _page(found, search)
+
+
+def holders(uids: Sequence[str], within: Within, *, of_series: bool) -> dict[str, list[int]]:
+    """Institutions that hold each of these studies or series, the primary copy of the study first."""
+    if not uids:
+        return {}
+    source, column = "sharing_study s", "s.study_instance_uid"
+    if of_series:
+        source += " JOIN sharing_series e ON e.study_id = s.id"
+        column = "e.series_instance_uid"
+    sight, params = _sight("s", within)
+    sql = (
+        f"SELECT {column}, s.institution_id FROM {source} WHERE {column} = ANY(%s) AND {sight}"  # noqa: S608
+        " ORDER BY coalesce(s.archived_at, 'infinity'), s.id"
+    )
+    found: dict[str, list[int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [list(uids), *params])
+        for uid, institution_id in cursor.fetchall():
+            found.setdefault(uid, []).append(institution_id)
+    return found
+
+
+def _to_walk(condition: Condition, within: Within, wanted: int) -> int:
+    """Of how many of the newest visible studies the page is likely to be had; 0: gathering costs less.
+
+    A row on the walk costs half of one that an index leads to.
+    """
+    if condition.share is None:
+        return _PROBED
+    expected = wanted / condition.share
+    institutions = len(within.institution_ids)
+    passed = expected if institutions <= _ONE_BY_ONE else expected * codes.count() / institutions
+    dear = max(_CHEAP, 2 * condition.share * frequency.study_count())
+    return int(expected * _MARGIN) if passed <= dear else 0
+
+
+def _walked(
+    condition: Condition, within: Within, search: Search, among: int
+) -> tuple[str, list[Any]]:
+    """The page from ``among`` so many of the newest studies, or less of it."""
+    source, params = _newest(within, search, among)
+    where = condition.of("s")
+    params += condition.params
+    where += _no_better_copy(condition, within, params)
+    sql = f"SELECT {_STUDY} FROM ({source}) s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
+    return sql, [*params, search.page_size + 1, search.offset]
+
+
+def _newest(within: Within, search: Search, among: int) -> tuple[str, list[Any]]:
+    """The newest visible studies. A few institutions are each read in their own order and merged as far as needed."""
+    days, of_days = _days(search)
+    several = 1 < len(within.institution_ids) <= _ONE_BY_ONE
+    sights = [([each], "s.institution_id = %s") for each in within.institution_ids]
+    if not several:
+        sight, ids = _sight("s", within)
+        sights = [(ids, sight)]
+    one = "(SELECT s.* FROM sharing_study s WHERE {sight}{days} ORDER BY {newest} LIMIT %s)"
+    union = " UNION ALL ".join(
+        one.format(sight=sight, days=days, newest=_NEWEST) for _, sight in sights
+    )
+    params = [each for ids, _ in sights for each in (*ids, *of_days, among)]
+    return f"SELECT s.* FROM ({union}) s ORDER BY {_NEWEST} LIMIT %s", [*params, among]  # noqa: S608
+
+
+def _in_order(condition: Condition, within: Within, search: Search) -> tuple[str, list[Any]]:
+    """From the newest on until the page is full: what has no index of its own, or a day's studies."""
+    if not 1 < len(within.institution_ids) <= _ONE_BY_ONE or search.offset > _DEEP:
+        return _looked_up(condition, within, search)
+    inner: list[Any] = list(condition.params)
+    where = f"s.institution_id = i.id AND {condition.of('s')}"
+    where += _no_better_copy(condition, within, inner)
+    sql = (
+        f"SELECT {_STUDY} FROM (SELECT k.id FROM unnest(%s::bigint[]) i (id) CROSS JOIN LATERAL ("  # noqa: S608
+        f"SELECT s.id, s.study_date FROM sharing_study s WHERE {where} ORDER BY {_NEWEST} LIMIT %s) k"
+        " ORDER BY k.study_date DESC NULLS LAST, k.id DESC LIMIT %s OFFSET %s) p"
+        f" JOIN sharing_study s ON s.id = p.id ORDER BY {_NEWEST}"
+    )
+    size = search.page_size + 1
+    params = [list(within.institution_ids), *inner, size + search.offset, size, search.offset]
+    return sql, params
+
+
+def _looked_up(condition: Condition, within: Within, search: Search) -> tuple[str, list[Any]]:
+    """As the planner likes it: what a number or UID leads to, or newest first over all institutions."""
+    sight, params = _sight("s", within)
+    params += condition.params
+    where = f"{sight} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
+    sql = (
+        f"SELECT {_STUDY} FROM sharing_study s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
+    )
+    return sql, [*params, search.page_size + 1, search.offset]
+
+
+def _gathered(condition: Condition, within: Within, search: Search) -> tuple[str, list[Any]]:
+    """All that match, by their indexes, then sorted. OFFSET 0 keeps the planner from walking instead."""
+    sight, params = _sight("s", within)
+    params += condition.params
+    where = f"{sight} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
+    sql = (
+        f"SELECT {_STUDY} FROM (SELECT * FROM (SELECT s.id, s.study_date FROM sharing_study s WHERE {where} OFFSET 0)"  # noqa: S608
+        " k ORDER BY k.study_date DESC NULLS LAST, k.id DESC LIMIT %s OFFSET %s) p"
+        f" JOIN sharing_study s ON s.id = p.id ORDER BY {_NEWEST}"
+    )
+    return sql, [*params, search.page_size + 1, search.offset]
+
+
+def _days(search: Search) -> tuple[str, tuple[Any, ...]]:
+    """The condition on the day, which the order's index answers too."""
+    given = search.keys.get("00080020")
+    if not given or given == EMPTY:
+        return "", ()
+    condition = day_range("{s}.study_date", given)
+    return f" AND {condition.of('s')}", condition.params
+
+
+def _sight(alias: str, within: Within) -> tuple[str, list[Any]]:
+    ids = list(within.institution_ids)
+    if len(ids) == 1:
+        return f"{alias}.institution_id = %s", [ids[0]]
+    return f"{alias}.institution_id = ANY(%s::bigint[])", [ids]
+
+
+def _no_better_copy(
+    condition: Condition, within: Within, params: list[Any], *, of_series: bool = False
+) -> str:
+    """Of the matching copies of one UID, the primary: archived first, then found first."""
+    if len(within.institution_ids) < 2:
+        return ""
+    source, same = "sharing_study b", "b.study_instance_uid = s.study_instance_uid"
+    if of_series:
+        source += " JOIN sharing_series be ON be.study_id = b.id"
+        same += " AND be.series_instance_uid = e.series_instance_uid"
+    sight, ids = _sight("b", within)
+    params += [*ids, *condition.params]
+    return (
+        f" AND (NOT s.shared OR NOT EXISTS (SELECT FROM {source} WHERE {same} AND {sight}"
+        f" AND {condition.of('b', 'be')} AND {_EARLIER}))"
+    )
+
+
+def _rows(sql: str, params: Sequence[Any], *, limited: bool = False) -> list[tuple[Any, ...]]:
+    """The rows of a statement; one that may look at very many has a time limit of its own.
+
+    Raises:
+        SearchTooBroad: it took too long.
+    """
+    try:
+        if not limited:
+            return _run(sql, params)
+        with transaction.atomic():
+            return _run(f"SET LOCAL statement_timeout = {_TIMEOUT_MS}; {sql}", params)
+    except OperationalError as error:
+        if limited and isinstance(error.__cause__, QueryCanceled):
+            raise SearchTooBroad(TOO_SLOW) from error
+        raise
+
+
+def _run(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        while cursor.description is None and cursor.nextset():
+            pass
+        return list(cursor.fetchall())
+
+
+def _page(found: list[Any], search: Search) -> tuple[list[Any], bool]:
+    """The page without the row that tells whether there are others.
+
+    Raises:
+        SearchTooBroad: all was asked for, and it is more than one answer.
+    """
+    more = len(found) > search.page_size
+    if more and search.unbounded:
+        raise SearchTooBroad(UNBOUNDED.format(most=MAX_RESULTS))
+    return found[: search.page_size], more
