@@ -87,7 +87,15 @@ def start(*, actor: User, place: StudyPlace, series: list[Series]) -> Fetch | No
     if not missing:
         return None
     require_reachable(place.institution_id)
-    ids = [each.pk for each in missing]
+    # Another reader may have waited for the same and have it: what came meanwhile is not asked for again.
+    wanted = Series.objects.filter(pk__in=[each.pk for each in missing])
+    ids = list(
+        wanted.filter(current=None, newest_received=0)
+        .order_by(*IN_ORDER)
+        .values_list("pk", flat=True)
+    )
+    if not ids:
+        return None
     new = transfers.request_transfers(
         series_ids=ids,
         institution_id=place.institution_id,

@@ -33,7 +33,7 @@ ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 @pytest.fixture
 def token(hospital: Hospital, settings: Any) -> Iterator[str]:
     """Of a radiologist of the hospital, which lists two series that are not here."""
-    settings.ON_DEMAND_WAIT_S = 3
+    settings.ON_DEMAND_WAIT_S = 15
     permissions.forget_sights()
     selectors.forget_places()
     for series, count in ((A, 3), (B, 2)):
@@ -135,7 +135,7 @@ def test_a_hospital_that_is_away_gives_503_with_when_and_where_to_ask(hospital, 
     assert reader.get(progress).json()["complete"] is False
 
 
-def test_the_cap_of_the_hospital_gives_503(hospital, reader):
+def test_the_cap_of_the_hospital_gives_503(hospital, reader, settings):
     get(reader, f"/series/{B}/metadata")
     Endpoint.objects.update(concurrency=1)
     other = Series.objects.create(study=Study.objects.get(), series_instance_uid="1.2.3")
@@ -144,6 +144,7 @@ def test_the_cap_of_the_hospital_gives_503(hospital, reader):
     )
     assert transfers.claim(transfer_id=Transfer.objects.latest("pk").pk, worker="busy")
 
+    settings.ON_DEMAND_WAIT_S = 1
     answer = get(reader, f"/series/{A}")
 
     assert answer.status_code == 503

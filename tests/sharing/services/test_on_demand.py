@@ -48,7 +48,7 @@ A, B = f"{STUDY}.1", f"{STUDY}.2"
 
 @pytest.fixture(autouse=True)
 def quick(settings: Any) -> Iterator[None]:
-    settings.ON_DEMAND_WAIT_S = 3
+    settings.ON_DEMAND_WAIT_S = 15
     yield
     settle()
 
@@ -260,7 +260,8 @@ def test_nothing_is_asked_while_the_circuit_is_open(indexed, reader):
     assert indexed.origin.requests == []
 
 
-def test_the_hospitals_cap_holds_for_readers_too(indexed, reader):
+def test_the_hospitals_cap_holds_for_readers_too(indexed, reader, settings):
+    settings.ON_DEMAND_WAIT_S = 1
     Endpoint.objects.update(concurrency=1)
     series = on_demand.known_series(place(reader).study_id)
     transfers.request_transfers(
