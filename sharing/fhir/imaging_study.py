@@ -31,7 +31,8 @@ from sharing.selectors.patients import patient_ids, patient_key
 _NEWEST = (F("study_date").desc(nulls_last=True), F("id").desc())
 _STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
 _HERE = Q(instance_count__gt=0)
-_STATUSES = {"available": _HERE, "registered": ~_HERE}
+# What is archived is here: the index of the unfinished finds the rest.
+_STATUSES = {"available": _HERE, "registered": ~_HERE & ~Q(state=Study.State.ARCHIVED)}
 _OID = "urn:oid:"
 
 
@@ -72,12 +73,7 @@ def _series(_: Context, value: str, __: str) -> Q:
     uid = asked.code.removeprefix(_OID)
     if asked.system not in (None, systems.DICOM_UID) or not is_valid_uid(uid):
         return NOTHING
-    return _has_series(series_instance_uid=uid)
-
-
-def _body_site(_: Context, value: str, __: str) -> Q:
-    asked = token(value)
-    return NOTHING if asked.system else _has_series(body_part_examined__iexact=asked.code)
+    return Q(Exists(Series.objects.filter(study_id=OuterRef("pk"), series_instance_uid=uid)))
 
 
 def _status(_: Context, value: str, __: str) -> Q:
@@ -89,10 +85,6 @@ def _status(_: Context, value: str, __: str) -> Q:
 
 def _endpoint(context: Context, value: str, _: str) -> Q:
     return Q(institution__code=reference_code(value, "Endpoint", base=context.base))
-
-
-def _has_series(**values: str) -> Q:
-    return Q(Exists(Series.objects.filter(study_id=OuterRef("pk"), **values)))
 
 
 _PERSON = {each.name: each for each in ABOUT_A_PERSON}
@@ -130,7 +122,6 @@ class ImagingStudies(ResourceType):
         ),
         Parameter("modality", "token", _modality, "ImagingStudy-modality"),
         Parameter("series", "token", _series, "ImagingStudy-series"),
-        Parameter("bodysite", "token", _body_site, "ImagingStudy-bodysite"),
         Parameter("status", "token", _status, "ImagingStudy-status"),
         Parameter("endpoint", "reference", _endpoint, "ImagingStudy-endpoint"),
     )

@@ -48,7 +48,22 @@ def began(asked: Period) -> Q:
         after=_since(asked.end),
         before=~_since(asked.first),
     )
-    return Q(study_date__isnull=False) & (_TIMED & point | ~_TIMED & days("study_date", asked))
+    return _about(asked) & (_TIMED & point | ~_TIMED & days("study_date", asked))
+
+
+def _about(asked: Period) -> Q:
+    """The days on which such studies lie, and more: what the index by date finds at once."""
+    first, end = asked.first.date(), asked.end.date()
+    return {
+        "eq": Q(study_date__gte=first, study_date__lte=end),
+        "ne": Q(study_date__isnull=False),
+        "gt": Q(study_date__gte=end),
+        "sa": Q(study_date__gte=end),
+        "ge": Q(study_date__gte=first),
+        "lt": Q(study_date__lte=first),
+        "eb": Q(study_date__lte=first),
+        "le": Q(study_date__lte=end),
+    }[asked.prefix]
 
 
 def _since(moment: datetime) -> Q:

@@ -118,7 +118,7 @@ class Patients(ResourceType):
     includes = (
         Include("organization", "Organization", lambda found: [found["managingOrganization"]]),
     )
-    narrowed_by = frozenset({"_id", "identifier", "name", "family", "given", "birthdate"})
+    narrowed_by = frozenset({"_id", "identifier", "name", "family", "given"})
     documentation = (
         "One per institution and patient number; what the newest study says of the person"
     )

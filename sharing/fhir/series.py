@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from common.fhir.values import clean
+from common.storage import ObjectMissing
 from sharing.fhir import moments, systems
 from sharing.models import Series
 from sharing.selectors.instances import ListedInstance, listed_instances
@@ -29,7 +31,9 @@ def series_element(series: Series, *, most: int) -> dict[str, Any]:
         found["bodySite"] = {"code": part, "display": part}
     current = None if series.newest_received else series.current  # else some are in no revision yet
     if current is not None and current.instance_count <= most:
-        found["instance"] = [_instance(each) for each in listed_instances(current.prefix)]
+        # A missing document is for the archive's own checks to report; the study is known without it.
+        with suppress(ObjectMissing):
+            found["instance"] = [_instance(each) for each in listed_instances(current.prefix)]
     return {name: value for name, value in found.items() if value != ""}
 
 

@@ -83,7 +83,7 @@ def test_a_parameter_that_makes_no_sense_is_a_bad_request(
         "patient.family:exact=a.*(b",
         "patient.name=\U0001f600",
         "patient.name=" + "张" * 500,
-        "bodysite=" + "%" * 3,
+        "patient.gender=" + "%" * 3,
         "status=|available",
         "=x",
         "%ff=%fe",
