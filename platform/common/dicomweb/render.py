@@ -20,12 +20,11 @@ from common.dicomweb.render_picture import (
     size_in,
     srgb_profile,
 )
-from common.dicomweb.render_pixels import LARGE_SAMPLES, MAX_SAMPLES, decoded, require_samples
+from common.dicomweb.render_pixels import MAX_SAMPLES, decoded, require_samples
 from common.dicomweb.render_source import Attributes, ReadBulk, Source
 from common.dicomweb.server import BadRequest, NotAcceptable
 
 __all__ = [
-    "LARGE_SAMPLES",
     "MAX_SAMPLES",
     "MAX_SIDE",
     "Picture",

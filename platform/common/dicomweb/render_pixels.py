@@ -9,7 +9,6 @@ from common.dicomweb.render_source import Array, Source
 from common.dicomweb.server import NotAcceptable
 
 MAX_SAMPLES = 64 * 2**20  # of one frame: some 8,000 by 8,000
-LARGE_SAMPLES = 16 * 2**20  # from here on a frame takes hundreds of megabytes to render
 
 _FLOATS = {32: "<f4", 64: "<f8"}
 

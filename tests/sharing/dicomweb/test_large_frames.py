@@ -165,3 +165,20 @@ def test_who_waits_too_long_for_a_large_picture_is_told_to_come_back(
     assert busy.status_code == 503
     assert "Retry-After" in busy
     assert after.status_code == 200
+
+
+def test_large_frames_are_drawn_in_threads_of_their_own(
+    drawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: set[str] = set()
+
+    def noting(*_: Any, **__: Any) -> bytes:
+        names.add(threading.current_thread().name.rpartition("_")[0])
+        return b"picture"
+
+    monkeypatch.setattr(drawing, "render", noting)
+    drawing.draw(*drawn[:2])
+    monkeypatch.setattr(drawing, "LARGE_SAMPLES", 2**30)
+    drawing.draw(*drawn[:2])
+
+    assert names == {"drawing", threading.current_thread().name.rpartition("_")[0]}
