@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
+from django.test.utils import override_script_prefix
 
 from common.audit.models import RepeatedAccess
 from sharing.permissions import forget_sights
@@ -111,3 +114,36 @@ def test_searches_are_in_the_audit_without_what_was_searched_for(
         "sharing.study",
     ]
     assert "zhang" not in str(notes)
+
+
+def test_a_browsers_session_may_send_a_search_and_nothing_else(province: Province) -> None:
+    """A search changes nothing, so it needs no token against forgery; anything else has no address here."""
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(province.radiologist)
+
+    found = client.post(
+        "/fhir/Patient/_search", "name=zhang", content_type="application/x-www-form-urlencoded"
+    )
+    refused = client.post("/fhir/Patient", "{}", content_type="application/fhir+json")
+
+    assert len(matches(found.json())) == 1
+    assert refused.status_code in {403, 405}
+
+
+def test_addresses_are_right_behind_a_proxy_with_a_prefix(
+    province: Province, reader: Reader, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS = ["images.example.org"]
+    client: Client = reader._client
+
+    with override_script_prefix("/cloud/"):  # as the WSGI server's SCRIPT_NAME does
+        bundle = client.get(
+            "/fhir/ImagingStudy?_count=1&_include=ImagingStudy:endpoint",
+            HTTP_HOST="images.example.org:8443",
+            secure=True,
+        ).json()
+
+    base = "https://images.example.org:8443/cloud"
+    assert bundle["link"][0]["url"].startswith(f"{base}/fhir/ImagingStudy?")
+    assert bundle["entry"][0]["fullUrl"].startswith(f"{base}/fhir/ImagingStudy/")
+    assert bundle["entry"][1]["resource"]["address"] == f"{base}/dicom-web/at/near_1"
