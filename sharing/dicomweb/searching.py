@@ -21,7 +21,7 @@ from sharing.dicomweb import frequency
 from sharing.dicomweb.keys import series_conditions, study_conditions
 from sharing.dicomweb.matching import Condition, all_of, day_range
 from sharing.dicomweb.query import EMPTY, MAX_RESULTS, SearchTooBroad
-from sharing.selectors import codes
+from sharing.selectors import DERIVED_MODALITIES, codes
 
 if TYPE_CHECKING:
     from sharing.dicomweb.query import Search
@@ -55,9 +55,12 @@ _SERIES = (
 )
 _NEWEST = "s.study_date DESC NULLS LAST, s.id DESC"
 _BY_NUMBER = "e.series_number ASC NULLS LAST, e.id ASC"
-_EARLIER = (
-    "(coalesce(b.archived_at, 'infinity'), b.id) < (coalesce(s.archived_at, 'infinity'), s.id)"
-)
+# As sharing.selectors.primary_order: pictures before notes on them, then archived earliest, then found earliest.
+_RANK = (
+    "{{s}}.modalities <> '{{{{}}}}' AND {{s}}.modalities <@ '{{{{{derived}}}}}'::varchar[],"
+    " coalesce({{s}}.archived_at, 'infinity'), {{s}}.id"
+).format(derived=",".join(DERIVED_MODALITIES))
+_EARLIER = f"({_RANK.format(s='b')}) < ({_RANK.format(s='s')})"
 
 
 class FoundStudy(NamedTuple):
@@ -147,9 +150,11 @@ def _found(condition: Condition, within: Within, search: Search) -> list[tuple[A
 
 
 def search_series(
-    search: Search, within: Within, *, study_ids: Sequence[int] = ()
+    search: Search, within: Within, *, study_ids: Sequence[int] = (), also: Sequence[int] = ()
 ) -> tuple[list[tuple[FoundStudy, FoundSeries]], bool]:
     """One page of series with their studies, of these studies or of all, and whether there are more.
+
+    ``also`` are single series of other copies of these studies.
 
     Raises:
         SearchTooBroad: it asks for everything, or for what takes too long to be found.
@@ -164,8 +169,13 @@ def search_series(
     params += condition.params
     if study_ids:
         condition = Condition(condition.sql, condition.params, indexed=True)
-        where += " AND s.id = ANY(%s)"
-        params.append(list(study_ids))
+        if also:  # as one list of keys: no index leads to either of two conditions
+            own = "ARRAY(SELECT id FROM sharing_series WHERE study_id = ANY(%s))"
+            where += f" AND e.id = ANY({own} || %s::bigint[])"
+            params += [list(study_ids), list(also)]
+        else:
+            where += " AND s.id = ANY(%s)"
+            params.append(list(study_ids))
         order = _BY_NUMBER
     else:
         where += _no_better_copy(condition, within, params, of_series=True)
@@ -194,7 +204,7 @@ def holders(uids: Sequence[str], within: Within, *, of_series: bool) -> dict[str
     sight, params = _sight("s", within)
     sql = (
         f"SELECT {column}, s.institution_id FROM {source} WHERE {column} = ANY(%s) AND {sight}"  # noqa: S608
-        " ORDER BY coalesce(s.archived_at, 'infinity'), s.id"
+        f" ORDER BY {_RANK.format(s='s')}"
     )
     found: dict[str, list[int]] = {}
     with connection.cursor() as cursor:
