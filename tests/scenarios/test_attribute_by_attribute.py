@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 CHARACTER_SET = "00080005"
 PATIENT_NAME = "00100010"
+TIMEZONE_OFFSET = "00080201"
 # In single files of the collection: padding value and palette descriptors.
 STORED_AS_UN = {"00280120", "00281101", "00281102", "00281103"}
 _FLOATS = {"FL", "FD", "OF", "OD"}
@@ -216,3 +217,69 @@ def loaded(server: Orthanc) -> list[Row]:
     found = [row for row in identified() if taken(row)]
     assert len(found) > 340
     return found
+
+
+# Each origin's own: its address, and whether the object is at hand.
+OF_THE_ORIGIN = {"00081190", "00080056"}
+OF_THE_STUDY = {
+    "00080020", "00080030", "00080050", "00080090", "00100010", "00100020", "00100030", "00100040",
+    "00200010",
+}  # fmt: skip
+OF_THE_SERIES = {"00080060", "00200011"}
+LEVELS = {
+    "?StudyInstanceUID={study}": "0020000D",
+    "/{study}/series": "0020000E",
+    "/{study}/instances": "00080018",
+}
+BY_ORTHANC_SEARCH = (
+    *BY_ORTHANC,
+    Reviewed(
+        "PS3.18 10.6.3.3: the study in the address is not repeated in the answers; Orthanc does",
+        lambda each: each.ours is None and each.tag in OF_THE_STUDY,
+    ),
+    Reviewed(
+        "PS3.18 10.6.3.3.3: attributes of the series are those of the series, of whose files a few disagree",
+        lambda each: each.tag in OF_THE_SERIES and bool(texts(each.ours)),
+    ),
+    Reviewed(
+        "PS3.18 10.6.3.3.1: the study as one series describes it; in two studies a later segmentation has no time zone",
+        lambda each: each.tag == TIMEZONE_OFFSET and each.ours is None,
+    ),
+    Reviewed(
+        "PS3.5 6.2 DA: written as YYYYMMDD, from the old form with dots too; what is no date is none",
+        lambda each: vr(each.ours) == "DA" and texts(each.ours) == dates(each.theirs),
+    ),
+)
+
+
+def dates(attribute: Any) -> list[str]:
+    written = [each.replace(".", "") for each in texts(attribute)]
+    return [each for each in written if each.isdigit()]
+
+
+@pytest.mark.orthanc
+def test_search_answers_are_those_of_orthanc_for_the_same_files(
+    reader: Any, orthanc: OrthancFactory
+) -> None:
+    server = orthanc("peer")
+    studies = sorted({row.fields["study_instance_uid"] for row in loaded(server)})
+    faults: list[str] = []
+    for uid in studies:
+        for level, key in LEVELS.items():
+            path = f"studies{level.format(study=uid)}"
+            ours = by_key(json.loads(reader.get(f"/dicom-web/at/near/{path}").content), key)
+            theirs = by_key(json.loads(server.get(f"dicom-web/{path}") or b"[]"), key)
+            assert ours.keys() >= theirs.keys(), path
+            for found, attributes in theirs.items():
+                # Which attributes come beyond the required ones is each origin's choice.
+                mine = {tag: ours[found][tag] for tag in ours[found].keys() & attributes.keys()}
+                left = unreviewed(differences(mine, attributes), BY_ORTHANC_SEARCH)
+                faults += [f"{path} {each}" for each in left]
+
+    assert not faults, "\n".join(faults)
+
+
+def by_key(found: list[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:
+    return {
+        row[key]["Value"][0]: {tag: row[tag] for tag in row.keys() - OF_THE_ORIGIN} for row in found
+    }
