@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import Any
 
 from django.http import HttpRequest
@@ -100,7 +101,12 @@ def _read(stream: Any, length: int | None, most: int, socket: Any) -> Iterator[b
     with _time_limit(socket):
         while length is None or total < length:
             wanted = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - total)
-            chunk = _next(stream, wanted)
+            try:
+                chunk = _next(stream, wanted)
+            except BodyBroken:
+                if rest := _left_behind(stream):
+                    yield rest
+                raise
             if not chunk:
                 break
             total += len(chunk)
@@ -125,6 +131,19 @@ def _next(stream: Any, wanted: int) -> bytes:
         ParseException,
     ) as error:  # a line that broke; chunks that are none
         raise BodyBroken from error
+
+
+def _left_behind(stream: Any) -> bytes:
+    """What came before the fault, and still lies in gunicorn's buffers: whole instances may be among it.
+
+    A reader of known length has nothing but the body in its source's buffer, a chunked one has its framing there.
+    """
+    reader = getattr(stream, "reader", None)
+    holders = [stream, reader]
+    if hasattr(reader, "length"):
+        holders.append(getattr(reader, "unreader", None))
+    buffers = [getattr(holder, "buf", None) for holder in holders]
+    return b"".join(buffer.getvalue() for buffer in buffers if isinstance(buffer, BytesIO))
 
 
 @contextmanager
