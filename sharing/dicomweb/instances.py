@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from common.dicom.uids import is_valid_uid
 from sharing.dicomweb.document_matching import can_match, matcher
 from sharing.dicomweb.documents import held_series, metadata_lines
 from sharing.dicomweb.keys import SERIES_KEYS, STUDY_KEYS
 from sharing.dicomweb.query import MORE_RESULTS, Search
+from sharing.domain import facts
 
 if TYPE_CHECKING:
     from sharing.selectors import SeriesPlace
@@ -48,10 +50,11 @@ _RETURNED = (
 class Source:
     """A series to be looked into: where it is, its address, and what its rows say of study and series."""
 
-    place: Callable[[], SeriesPlace]  # asked when its documents are needed
+    place: Callable[[], SeriesPlace] | None  # asked when its documents are needed
     instance_count: int
     url: str
     described: Attributes
+    listed: Callable[[], list[Attributes]] | None = None  # by its hospital; nothing of it is here
 
 
 def matchable(path: str) -> bool:
@@ -93,7 +96,7 @@ def _found(
 ) -> Iterator[Attributes]:
     skip = search.offset
     for source in sources:
-        if not tests and skip >= source.instance_count:
+        if source.place and not tests and skip >= source.instance_count:
             skip -= source.instance_count  # known without its document
             continue
         for row in _of_series(source, tests, search):
@@ -106,6 +109,9 @@ def _found(
 def _of_series(
     source: Source, tests: Sequence[Callable[[Attributes], bool]], search: Search
 ) -> Iterator[Attributes]:
+    if source.place is None:
+        yield from _listed(source, tests, search)
+        return
     place = source.place()
     entries = held_series(place).index.instances
     for entry, line in zip(entries, metadata_lines(place.prefix), strict=True):
@@ -117,6 +123,27 @@ def _of_series(
             address = f"{source.url}/instances/{entry.sop_instance_uid}"
             row["00081190"] = {"vr": "UR", "Value": [address]}
             row["00083002"] = {"vr": "UI", "Value": [entry.transfer_syntax_uid]}
+            yield dict(sorted(row.items()))
+
+
+def _listed(
+    source: Source, tests: Sequence[Callable[[Attributes], bool]], search: Search
+) -> Iterator[Attributes]:
+    """What the hospital lists of a series that is not here. Of its attributes those of an instance are handed on: the
+    patient's are the index's to say."""
+    for listed in source.listed() if source.listed else ():
+        header = {tag: each for tag, each in listed.items() if isinstance(each, dict)}
+        uid = facts.text(header, facts.SOP_INSTANCE_UID, 65)
+        if is_valid_uid(uid) and all(test(header) for test in tests):
+            row = {
+                tag: header[tag]
+                for tag in (*_RETURNED, "00083002", *search.include)
+                if tag in header and "vr" in header[tag] and not tag.startswith("0010")
+            }
+            row |= source.described
+            row["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+            row["00080056"] = {"vr": "CS", "Value": ["NEARLINE"]}
+            row["00081190"] = {"vr": "UR", "Value": [f"{source.url}/instances/{uid}"]}
             yield dict(sorted(row.items()))
 
 

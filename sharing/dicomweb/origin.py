@@ -13,6 +13,8 @@ from common.dicomweb.media_types import DICOM_JSON, Representation
 from common.dicomweb.server import DICOMwebView
 from common.errors import NotFound
 from sharing import selectors
+from sharing.dicomweb.on_demand import not_here_yet
+from sharing.errors import NotPulledYet
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -42,13 +44,29 @@ class OriginView(DICOMwebView):
 
     def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The handler's answer. What is missed where a place was remembered is looked for once more: it may
-        have been stored since, through another process."""
+        have been stored since, through another process. What is still at its hospital answers with the way to
+        the progress."""
         try:
-            return super().handle(request, *args, **kwargs)
+            return self._answered(request, *args, **kwargs)
         except NotFound:
             if not self._forget_place():
                 raise
-        return super().handle(request, *args, **kwargs)
+        return self._answered(request, *args, **kwargs)
+
+    def _answered(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().handle(request, *args, **kwargs)
+        except NotPulledYet as refusal:
+            return not_here_yet(request, refusal, self._place_or(refusal))
+
+    def _place_or(self, refusal: NotPulledYet) -> selectors.StudyPlace:
+        if "study_uid" not in self.kwargs:
+            raise refusal
+        return selectors.place_study(
+            actor=self.actor,
+            study_instance_uid=self.kwargs["study_uid"],
+            institution_code=self.institution_code,
+        )
 
     def _forget_place(self) -> bool:
         study, series = self.kwargs.get("study_uid"), self.kwargs.get("series_uid")

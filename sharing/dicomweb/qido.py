@@ -19,6 +19,7 @@ from common.problem import dicomweb_error
 from sharing import selectors
 from sharing.dicomweb import instances, trail
 from sharing.dicomweb.keys import SERIES_KEYS, STUDY_KEYS
+from sharing.dicomweb.on_demand import add_coverage, is_index_only
 from sharing.dicomweb.origin import JSON_OFFERS, OriginView, Root
 from sharing.dicomweb.query import (
     MAX_RESULTS,
@@ -37,10 +38,15 @@ from sharing.dicomweb.searching import (
     search_series,
     search_studies,
 )
+from sharing.domain.question import Question
+from sharing.errors import QuestionUnbounded
 from sharing.permissions import sight_of
 from sharing.selectors import codes
+from sharing.services import federated, on_demand
 
 if TYPE_CHECKING:
+    from sharing.domain.coverage import Coverage
+    from sharing.models import Series
     from sharing.selectors import SeriesPlace, StudyPlace
 
 _XML = "application/dicom+xml"
@@ -83,6 +89,8 @@ class SearchView(OriginView):
             response = HttpResponse(orjson.dumps(rows), content_type=chosen.media_type)
         response["Cache-Control"] = "private, no-cache"
         response["Vary"] = "Accept, Cookie, Authorization"
+        if search.federated and self.level != "study":
+            search.ignore("federated")
         if search.warnings:
             response["Warning"] = ", ".join(_warning(self.root, each) for each in search.warnings)
         trail.record_search(self.actor, level=self.level, institution_code=self.institution_code)
@@ -97,6 +105,7 @@ class SearchStudiesView(SearchView):
     def get(self, request: HttpRequest, **_: str) -> HttpResponse:
         search = parse_search(request.GET, matchable=STUDY_KEYS.__contains__)
         within, root = self.within, self.root
+        coverage = self._ask_hospitals(search) if search.federated else None
         page, more = search_studies(search, within)
         _say(search, more)
         held = _holders_of(page, within)
@@ -106,7 +115,22 @@ class SearchStudiesView(SearchView):
             )
             for study in page
         ]
-        return self.answer(rows, search)
+        answer = self.answer(rows, search)
+        if coverage is not None:
+            add_coverage(answer, root.url, coverage)
+        return answer
+
+    def _ask_hospitals(self, search: Search) -> Coverage:
+        """What they have and the index did not comes into it; the search then answers as always."""
+        question = Question(
+            search.keys, fuzzy=search.fuzzy is True, namespaced=not self.institution_code
+        )
+        try:
+            return federated.ask(
+                actor=self.actor, question=question, institution_code=self.institution_code
+            )
+        except QuestionUnbounded as refusal:
+            raise SearchTooBroad(refusal.message) from refusal
 
 
 class SearchSeriesView(SearchView):
@@ -117,9 +141,14 @@ class SearchSeriesView(SearchView):
     def get(self, request: HttpRequest, *, study_uid: str = "", **_: str) -> HttpResponse:
         search = parse_search(request.GET, matchable=_LEVELS.__contains__)
         ids: list[int] = []
+        also: list[int] = []
         if study_uid:
-            ids = [self._place(study_uid).study_id]
-        page, more = search_series(search, self.within, study_ids=ids)
+            place = self._place(study_uid)
+            ids = [place.study_id]
+            also = [each.series_id for each in self._derived(place)]
+            if is_index_only(place):
+                on_demand.known_series(place.study_id)  # asked of the hospital the first time
+        page, more = search_series(search, self.within, study_ids=ids, also=also)
         _say(search, more)
         found = _addressed(page, self.within, self.root, search, within_study=bool(study_uid))
         rows = [each.series if study_uid else each.study | each.series for each in found]
@@ -128,6 +157,12 @@ class SearchSeriesView(SearchView):
     def _place(self, study_uid: str) -> StudyPlace:
         return selectors.place_study(
             actor=self.actor, study_instance_uid=study_uid, institution_code=self.institution_code
+        )
+
+    def _derived(self, study: StudyPlace) -> list[SeriesPlace]:
+        """What readers of other institutions measured and marked on it, as far as the actor may see that."""
+        return selectors.list_derived_places(
+            actor=self.actor, place=study, institution_code=self.institution_code
         )
 
 
@@ -147,13 +182,16 @@ class SearchInstancesView(SearchSeriesView):
     def _of_study(
         self, search: Search, study: StudyPlace, series_uid: str
     ) -> Iterator[instances.Source]:
-        """The series of a study that is known, or one of them; ones that are not archived are left out."""
+        """The series of a study that is known, or one of them; those that are not here as their hospital lists them."""
+        elsewhere = self._elsewhere(study, series_uid)
         if series_uid:
-            places = [self._place_series(study.study_instance_uid, series_uid)]
+            here = series_uid not in elsewhere
+            places = [self._place_series(study.study_instance_uid, series_uid)] if here else []
         else:
-            places = selectors.list_series_places(study)
+            places = selectors.list_series_places(study) + self._derived(study)
         upper = instances.upper(search, limit=MAX_RESULTS)
-        page, _ = search_series(upper, self.within, study_ids=[study.study_id])
+        also = [each.series_id for each in places if each.study.study_id != study.study_id]
+        page, _ = search_series(upper, self.within, study_ids=[study.study_id], also=also)
         found = _addressed(page, self.within, self.root, search, within_study=True)
         by_id = {each.found.id: each for each in found}
         for place in places:
@@ -163,6 +201,21 @@ class SearchInstancesView(SearchSeriesView):
                     partial(_itself, place), place.instance_count, each.url,
                     _patient_of(each.study, self.root, search) | described,
                 )  # fmt: skip
+        for series in elsewhere.values():
+            if each := by_id.get(series.pk):
+                listed = partial(on_demand.list_instances, place=study, series=series)
+                described = {} if series_uid else each.series
+                yield instances.Source(None, 0, each.url, described, listed)
+
+    def _elsewhere(self, study: StudyPlace, series_uid: str) -> dict[str, Series]:
+        """The series, or this one, of which nothing is here; of an unknown study its hospital is asked."""
+        if not on_demand.lacks_series(study.study_id):
+            return {}
+        return {
+            each.series_instance_uid: each
+            for each in on_demand.known_series(study.study_id)
+            if not each.is_held and series_uid in ("", each.series_instance_uid)
+        }
 
     def _anywhere(self, search: Search) -> Iterator[instances.Source]:
         page, more = search_series(

@@ -48,6 +48,7 @@ class Search:
     offset: int = 0
     fuzzy: bool | None = None
     empty_values: bool = False
+    federated: bool = False  # ask the hospitals first; our own, no parameter of the standard
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -158,6 +159,10 @@ def _multiplevaluematching(search: Search, values: list[str]) -> None:
         search.warnings.append(_NO_MULTIPLE_VALUES)
 
 
+def _federated(search: Search, values: list[str]) -> None:
+    search.federated = _flag("federated", values[-1])
+
+
 def _elsewhere(search: Search, values: list[str]) -> None:
     """Read where media types are negotiated."""
 
@@ -169,6 +174,7 @@ _OPTIONS: dict[str, Callable[[Search, list[str]], None]] = {
     "fuzzymatching": _fuzzymatching,
     "emptyvaluematching": _emptyvaluematching,
     "multiplevaluematching": _multiplevaluematching,
+    "federated": _federated,
     "accept": _elsewhere,
     "charset": _elsewhere,
 }

@@ -145,7 +145,8 @@ def _name_fits(row: Mapping[str, Any], value: str) -> bool:
     name = facts.person_name(row, PATIENT_NAME)
     grams = set(name_grams(name))
     return any(
-        (bool(wanted := query_grams(each)) and grams.issuperset(wanted))
+        "=" in each
+        or (bool(wanted := query_grams(each)) and grams.issuperset(wanted))
         or any(_text_fits(group.lower(), f"{each.lower().rstrip('^')}*") for group in name.split("="))
         or _text_fits(name.lower(), each.lower())
         for each in _listed(value)

@@ -246,3 +246,53 @@ def test_a_study_that_a_worker_pulls_is_read_when_it_is_here(hospital, reader):
     run_due(hospital.id)
 
     assert len(parts(get(reader, ""))) == 5
+
+
+def test_its_series_are_asked_of_the_hospital_once(hospital, reader):
+    address = f"{ROOT}/studies/{STUDY}/series"
+    first, again = reader.get(address).json(), reader.get(address).json()
+
+    assert [row["0020000E"]["Value"][0] for row in first] == [A, B]
+    assert {row["00080056"]["Value"][0] for row in first} == {"NEARLINE"}
+    assert again == first
+    assert {path for path, _ in hospital.origin.requests} == {f"/studies/{STUDY}/series"}
+    assert [query["offset"] for _, query in hospital.origin.requests].count("0") == 1
+
+
+@pytest.mark.parametrize("path", [f"/series/{A}/instances", "/instances"])
+def test_its_instances_are_those_that_the_hospital_lists(hospital, reader, path):
+    rows = reader.get(f"{ROOT}/studies/{STUDY}{path}?includefield=PatientName").json()
+
+    assert len(rows) == (3 if A in path else 5)
+    assert {row["00080056"]["Value"][0] for row in rows} == {"NEARLINE"}
+    assert all(
+        row["00081190"]["Value"][0].startswith("http://testserver/dicom-web") for row in rows
+    )
+    assert not [row for row in rows if "00100010" in row]
+
+
+def test_instances_of_a_partly_archived_study_are_online_and_nearline(hospital, reader):
+    parts(get(reader, f"/series/{A}"))
+    selectors.forget_places()
+
+    rows = reader.get(f"{ROOT}/studies/{STUDY}/instances").json()
+
+    assert [row["00080056"]["Value"][0] for row in rows] == ["ONLINE"] * 3 + ["NEARLINE"] * 2
+
+
+def test_instances_of_a_listed_series_are_paged(reader):
+    rows = reader.get(f"{ROOT}/studies/{STUDY}/instances?offset=2&limit=2").json()
+
+    assert [row["00080018"]["Value"][0] for row in rows] == [f"{A}.3", f"{B}.1"]
+
+
+@pytest.mark.parametrize("path", ["/series", "/instances", f"/series/{A}/instances"])
+def test_a_search_in_a_study_whose_hospital_is_away_is_503_and_no_empty_list(
+    hospital, reader, path
+):
+    hospital.origin.manners.status = 500
+
+    answer = reader.get(f"{ROOT}/studies/{STUDY}{path}")
+
+    assert answer.status_code == 503
+    assert 'rel="status"' in answer["Link"]
