@@ -47,6 +47,12 @@ UNTRANSLATED = (
     r"(isMixedPatients \? )('Multiple Patients')",
     r"(isMixedPatients \? [^:\n]+ : )('Patient')",
     r"(text: )('(?:Yes|No)')",
+    r"(title: )('Study List')",
+    r"(label: )('(?:Patient|Study Date|Modalities|Description|Accession|Instances|MRN)')",
+    r"(patientName \?\? )('Select a study')",
+    r"(description \|\| )('No Description')",
+    r"(\}, )(\"(?:Launch workflow|Reset)\")(?=\))",
+    r"(buttonText = )('View')",
 )
 # The policy for content forbids code that is made from text (tools/viewer/ndarray.js).
 INSTEAD = {

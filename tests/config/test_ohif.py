@@ -29,7 +29,8 @@ FILES = {
     + " " * 3000,
     "100.bundle.2.js": '__webpack_require__.p = "/";',
     "101.bundle.3.js": '__webpack_require__.p = "/";',
-    "7.bundle.7.js": """title: 'Create Report', label: 'Create new series', placeholder: "Report name",
+    "7.bundle.7.js": """title: 'Study List', patientName ?? 'Select a study', description || 'No Description', buttonText = 'View',
+ label: 'Modalities' }, "Reset") title: 'Create Report', label: 'Create new series', placeholder: "Report name",
  placeholder: "Select a series", text: 'Yes', isMixedPatients ? 'Multiple Patients' : 'Patient',
 className: "mb-1 pl-1 text-base"
   }, "Series") (ui_next_src/* .InputDialog.ActionsPrimary */.fa0.ActionsPrimary, {
@@ -97,7 +98,7 @@ def test_a_build_has_no_address_of_a_root_no_inline_script_and_no_script_from_el
     assert "PUBLIC_URL" not in (build / "inline-1.js").read_text()
     assert '= "/"' not in (build / "app.bundle.1.js").read_text()
     spoken = (build / "7.bundle.7.js").read_text()
-    assert spoken.count("window.imagingWord(") == 9
+    assert spoken.count("window.imagingWord(") == 15
     assert "window.imagingWord('Patient')" in spoken
     assert "(dtype, dimension) { return globalThis.imagingViews(dtype, dimension);" in spoken
     assert "url(font.woff2)" in (build / "app.css").read_text()
