@@ -20,10 +20,10 @@ api_v1: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("dicom-web/", include("sharing.dicomweb.urls")),
     path("", include("common.api.urls")),  # healthz, readyz, metrics
     path("accounts/", include("common.accounts.urls")),
     path("i18n/", include("common.ui.urls")),
-    path("dicom-web/", include("sharing.dicomweb.urls")),
     path("fhir/", include("config.fhir")),
     path("hospitals/", include("hospitals.urls")),
     path("api/v1/", include(api_v1)),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 
 from common.dicomweb.media_types import DICOM_JSON, Representation
 from common.dicomweb.server import DICOMwebView
@@ -89,7 +90,13 @@ class OriginView(DICOMwebView):
     @property
     def root(self) -> Root:
         """Right behind a proxy too: the host it names, and the prefix the server was mounted at."""
-        path = reverse("dicomweb:root").rstrip("/")
+        path = _path_of_root(get_script_prefix())
         if self.institution_code:
             path += f"/at/{self.institution_code}"
         return Root(self.request.build_absolute_uri(path), self.institution_code)
+
+
+@lru_cache(maxsize=16)
+def _path_of_root(prefix: str) -> str:
+    """Made once for a mount point: the URL map is too long to be searched for every part of every answer."""
+    return reverse("dicomweb:root").rstrip("/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
@@ -67,8 +68,15 @@ def parse_media_type(text: str) -> MediaType | None:
 
 def parse_accept(text: str) -> list[MediaType]:
     """The ranges of an Accept header, best first; what cannot be read is left out. Empty means anything."""
+    return list(_ranges(text[:MAX_HEADER_CHARS]))
+
+
+@lru_cache(maxsize=256)
+def _ranges(text: str) -> tuple[MediaType, ...]:
+    """A viewer sends the same header with each of thousands of requests."""
     ranges = [found for found in _parse(text) if found.quality > 0]
-    return sorted(ranges, key=lambda found: -found.quality)  # stable: equal weights stay in order
+    # Stable: equal weights stay in order.
+    return tuple(sorted(ranges, key=lambda found: -found.quality))
 
 
 def _parse(text: str) -> Iterator[MediaType]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
 from prometheus_client import multiprocess
+
+
+def post_worker_init(worker: Any) -> None:
+    """Load what the first request would wait for; the collector passes over it from now on."""
+    from django.urls import reverse  # Django is not set up when this file is read
+
+    reverse("dicomweb:root")
+    gc.collect()
+    gc.freeze()
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -67,6 +67,8 @@ def child_environment(environ: Mapping[str, str], *, data_dir: Path, root: Path)
     """The environment of every child: the caller's, with the source roots and the data directory."""
     metrics = data_dir / "run" / "metrics"
     return {
+        # Each of many threads would get a heap of its own and keep what its largest answer took.
+        "MALLOC_ARENA_MAX": "2",
         **{name: value for name, value in environ.items() if value != ""},
         "IMAGING_DATA_DIR": str(data_dir),
         "PYTHONPATH": f"{root / 'platform'}:{root}",

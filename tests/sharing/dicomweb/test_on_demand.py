@@ -62,7 +62,7 @@ def parts(answer: Any) -> dict[str, str]:
     media_type = parse_media_type(answer["Content-Type"])
     assert media_type is not None
     found = {}
-    for part in iter_parts(answer.streaming_content, boundary=media_type.boundary):
+    for part in iter_parts(iter(answer), boundary=media_type.boundary):
         data = b"".join(part.chunks())
         found[part.headers["content-location"].rpartition("/")[2]] = sha256(data)
     return found
