@@ -142,10 +142,14 @@ def _post(connection: http.client.HTTPConnection, target: Target, body: bytes) -
         **target.headers,
     }
     begin = time.perf_counter()
-    while True:
-        connection.request("POST", target.path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read()
+    for _ in range(50):
+        try:
+            connection.request("POST", target.path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        except OSError:  # both close an idle connection, or one that they do not take on
+            connection.close()
+            continue
         if answer.status != 503:
             break
         time.sleep(0.2)
@@ -276,7 +280,7 @@ def _measure(
         for clients in map(int, options.clients.split(",")):
             for size in map(int, options.sizes.split(",")):
                 # At least two requests for each client.
-                count = max(options.instances, 2 * size * clients) // clients * clients
+                count = max(options.instances, 2 * size * clients, 30 * clients) // clients * clients
                 load = Load(clients, size, count, options.series == "one")
                 found, times = store(target, load, slices, study)
                 study += clients
