@@ -151,7 +151,7 @@ def test_a_fault_of_ours_is_said_in_the_form_of_the_address_and_without_detail(
     client = province.client("radiologist")
     client.raise_request_exception = False
     monkeypatch.setattr("hospitals.selectors.regions", broken)
-    monkeypatch.setattr("sharing.dicomweb.qido._page", broken)
+    monkeypatch.setattr("sharing.dicomweb.qido.search_studies", broken)
     monkeypatch.setattr("sharing.selectors.listing.search_studies", broken)
 
     answer = client.get(address, headers={"Accept": "*/*"})
