@@ -119,6 +119,17 @@ class OpenPacks:
             self._key = key
         return self._pack
 
+    def require(self, keys: Sequence[str]) -> None:
+        """Open the first and see that the others are there, before an answer has begun.
+
+        Raises:
+            ObjectMissing, StoreUnavailable: one is not, or cannot be asked for.
+        """
+        for key in dict.fromkeys(keys[1:]):
+            if key != keys[0] and not is_gathered(key):
+                object_store().head(key)
+        self.pack(keys[0])
+
     def instance(self, index: SeriesIndex, entry: InstanceEntry) -> Iterator[bytes]:
         """The stored bytes of one instance, opened when its turn comes."""
         yield from self.pack(index.pack_key).stream(entry.offset, entry.size)

@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from pydicom.uid import ExplicitVRLittleEndian
 
+from common.dicom.bulk import is_plain
+from common.dicom.codecs import Recipe
 from common.dicom.frames import Frames, frame_ranges, read_frame
-from common.dicomweb.media_types import OCTET_STREAM, Representation, choose
+from common.dicomweb.media_types import OCTET_STREAM, Representation
 from common.dicomweb.multipart import Part
-from common.dicomweb.server import BadRequest, NotAcceptable, ServedPayload
+from common.dicomweb.negotiation import Form
+from common.dicomweb.server import BadRequest, ServedPayload, not_modified, weak_tag
+from common.dicomweb.single_part import ReadRange, revalidated, single_part
 from common.errors import NotFound
 from sharing.dicomweb import trail
 from sharing.dicomweb.bulk import read_value
 from sharing.dicomweb.documents import Held, OpenPacks, held_series
-from sharing.dicomweb.wado import Owned, RetrieveView
+from sharing.dicomweb.forms import frame_form
+from sharing.dicomweb.wado import RetrieveView
 
 if TYPE_CHECKING:
     from common.archive.documents import InstanceEntry
+    from common.storage.cache import LocalObject
 
+BULK_OFFERS = (Representation(OCTET_STREAM, multipart=False), Representation(OCTET_STREAM))
+_MOST_TAG_CHARS = 200
 MAX_FRAMES = 2_000  # in one request; the list is in the address
 CHUNK_BYTES = 2**20  # as the stores stream
-_JPEG = "image/jpeg"
-# PS3.18 Table 8.7.3-2 (Transfer Syntax UIDs and media types of compressed frames).
-MEDIA_TYPES = {
-    "1.2.840.10008.1.2.5": "image/dicom-rle",
-    "1.2.840.10008.1.2.4.50": _JPEG,
-    "1.2.840.10008.1.2.4.51": _JPEG,
-    "1.2.840.10008.1.2.4.53": _JPEG,
-    "1.2.840.10008.1.2.4.55": _JPEG,
-    "1.2.840.10008.1.2.4.57": _JPEG,
-    "1.2.840.10008.1.2.4.70": _JPEG,
-    "1.2.840.10008.1.2.4.80": "image/jls",
-    "1.2.840.10008.1.2.4.81": "image/jls",
-    "1.2.840.10008.1.2.4.90": "image/jp2",
-    "1.2.840.10008.1.2.4.91": "image/jp2",
-    "1.2.840.10008.1.2.4.92": "image/jpx",
-    "1.2.840.10008.1.2.4.93": "image/jpx",
-    "1.2.840.10008.1.2.4.110": "image/jxl",
-    "1.2.840.10008.1.2.4.111": "image/jxl",
-    "1.2.840.10008.1.2.4.112": "image/jxl",
-    "1.2.840.10008.1.2.4.201": "image/jphc",
-    "1.2.840.10008.1.2.4.202": "image/jphc",
-    "1.2.840.10008.1.2.4.203": "image/jphc",
-    "1.2.840.10008.1.2.4.100": "video/mpeg",
-    "1.2.840.10008.1.2.4.101": "video/mpeg",
-    "1.2.840.10008.1.2.4.102": "video/mp4",
-    "1.2.840.10008.1.2.4.103": "video/mp4",
-}
 
 
 class RetrieveFramesView(RetrieveView):
@@ -65,54 +47,66 @@ class RetrieveFramesView(RetrieveView):
         held = held_series(place)
         entry = held.instance(instance_uid)
         require_frames(entry.frames, numbers)
-        chosen = self._chosen(entry, single=len(numbers) == 1)
+        stored = transfer_syntax_of_frames(entry)
+        form, made = frame_form(self.accepted, held, entry, stored, single=len(numbers) == 1)
+        etag = _tag(entry, numbers, form)
+        same = not_modified(request, etag)
+        if same is not None:
+            return same
         packs = OpenPacks()
         packs.pack(held.index.pack_key)
         trail.record_read(self.actor, place.study, purpose=trail.VIEW)
-        media_type = f"{chosen.media_type}; transfer-syntax={chosen.transfer_syntax_uid}"
-        if not chosen.multipart:
-            return _single(packs, held, entry, numbers[0], media_type)
+        if not form.multipart:
+            return _single(request, packs, held, entry, numbers[0], form, made, etag)
         base = f"{self.url_of(place)}/instances/{instance_uid}/frames/"
-        parts = [
-            Part(
-                media_type,
-                frame_chunks(packs, held, entry, number),
-                frame_size(entry.frames, number),
-                f"{base}{number}",
-            )
-            for number in numbers
-        ]
-        return ServedPayload(
-            parts,
-            media_type=chosen.media_type,
-            parameters=f"; transfer-syntax={chosen.transfer_syntax_uid}",
-            resources=packs,
-        ).response()
-
-    def _chosen(self, entry: InstanceEntry, *, single: bool) -> Representation:
-        """The stored form under its own media type; as octets where the caller wants octets."""
-        syntax = transfer_syntax_of_frames(entry)
-        own = MEDIA_TYPES.get(syntax, OCTET_STREAM)
-        offers = [Representation(own, syntax)]
-        if single:
-            offers.append(Representation(own, syntax, multipart=False))
-        chosen = choose(self.accepted, offers)
-        if chosen is None and own != OCTET_STREAM:
-            # Viewers ask for octets in any syntax and read the syntax from the part's header.
-            # Octets in no named syntax are Explicit VR Little Endian (§8.7.3.5.2).
-            octets = [
-                Representation(OCTET_STREAM, each.transfer_syntax_uid, multipart=each.multipart)
-                for each in offers
+        if made is None:
+            parts: Iterable[Part] = [
+                Part(
+                    form.content_type,
+                    frame_chunks(packs, held, entry, number),
+                    frame_size(entry.frames, number),
+                    f"{base}{number}",
+                )
+                for number in numbers
             ]
-            chosen = choose(
-                self.accepted, octets, default_transfer_syntax_uid=ExplicitVRLittleEndian
-            )
-        if chosen is None:
-            raise NotAcceptable(
-                f"The frames are given as stored: {own} in the transfer syntax {syntax}, "
-                "in multipart/related, or with transfer-syntax=*."
-            )
-        return chosen
+        else:
+            parts = _made_parts(packs, held, entry, numbers, form, made, base)
+        payload = ServedPayload(
+            parts,
+            media_type=form.media_type,
+            parameters=f"; transfer-syntax={form.transfer_syntax_uid}",
+            resources=packs,
+        )
+        return revalidated(payload.response(), etag)
+
+
+def _tag(entry: InstanceEntry, numbers: list[int], form: Form) -> str:
+    """Strong for a single part, whose bytes are always the same; weak where there are boundaries."""
+    named = f"{entry.sha256[:32]}-{','.join(map(str, numbers))}-{form.transfer_syntax_uid}"
+    if len(named) > _MOST_TAG_CHARS:
+        return weak_tag(named)
+    return f'W/"{named}"' if form.multipart else f'"{named}"'
+
+
+def _made_parts(
+    packs: OpenPacks,
+    held: Held,
+    entry: InstanceEntry,
+    numbers: list[int],
+    form: Form,
+    made: Recipe,
+    base: str,
+) -> Iterable[Part]:
+    """Frames in their new form, each made when its turn comes, the first one at once."""
+
+    def part(number: int) -> Part:
+        frame = made.frame(read_one(packs, held, entry, number))
+        return Part(form.content_type, [frame], len(frame), f"{base}{number}")
+
+    first = part(numbers[0])
+    if len(numbers) == 1:
+        return [first]
+    return chain([first], map(part, numbers[1:]))
 
 
 class RetrieveBulkDataView(RetrieveView):
@@ -126,19 +120,37 @@ class RetrieveBulkDataView(RetrieveView):
         entry = held.instance(instance_uid)
         if path not in entry.bulk:
             raise NotFound("There is no such bulk data.")
-        chosen = self.negotiate(
-            [Representation(OCTET_STREAM, multipart=False), Representation(OCTET_STREAM)],
-            refusal=f"Bulk data are given as {OCTET_STREAM}.",
-        )
+        chosen = self.negotiate(BULK_OFFERS, refusal=f"Bulk data are given as {OCTET_STREAM}.")
+        named = f'"{entry.sha256[:32]}-{path}"'
+        etag = f"W/{named}" if chosen.multipart else named
+        same = not_modified(request, etag)
+        if same is not None:
+            return same
         packs = OpenPacks()
-        chunks, size = read_value(packs.pack(held.index.pack_key), held, entry, path)
+        pack = packs.pack(held.index.pack_key)
         trail.record_read(self.actor, place.study, purpose=trail.VIEW)
         if chosen.multipart:
-            parts = [Part(OCTET_STREAM, chunks, size, request.build_absolute_uri(request.path))]
-            return ServedPayload(parts, media_type=OCTET_STREAM, resources=packs).response()
-        answer = StreamingHttpResponse(Owned(chunks, packs), content_type=OCTET_STREAM)
-        answer["Content-Length"] = str(size)
-        return answer
+            chunks, size = read_value(pack, held, entry, path)
+            location = f"{self.url_of(place)}/instances/{instance_uid}/bulkdata/{path}"
+            parts = [Part(OCTET_STREAM, chunks, size, location)]
+            payload = ServedPayload(parts, media_type=OCTET_STREAM, resources=packs)
+            return revalidated(payload.response(), etag)
+        read, size = _bulk_reader(pack, held, entry, path)
+        return single_part(
+            request, content_type=OCTET_STREAM, size=size, read=read, etag=etag, owner=packs
+        )
+
+
+def _bulk_reader(
+    pack: LocalObject, held: Held, entry: InstanceEntry, path: str
+) -> tuple[ReadRange, int]:
+    """Any range of a value; where the value is no plain range of the pack, it is read whole first."""
+    if is_plain(entry.transfer_syntax_uid):
+        offset, size = entry.bulk[path]
+        return lambda start, length: pack.stream(entry.offset + offset + start, length), size
+    chunks, size = read_value(pack, held, entry, path)
+    value = b"".join(chunks)
+    return lambda start, length: [value[start : start + length]], size
 
 
 def parse_frame_list(text: str) -> list[int]:
@@ -202,30 +214,68 @@ def frame_chunks(
     if ranges is None:
         yield read_one(packs, held, entry, number)
         return
-    pack = packs.pack(held.index.pack_key)
+    yield from read_chunks(packs.pack(held.index.pack_key), entry.offset, ranges)
+
+
+def read_chunks(pack: LocalObject, start: int, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+    """Ranges in a row; offsets count from ``start``."""
     gathered = bytearray()  # of fragments that are smaller than a chunk
     for offset, length in ranges:
         if gathered and len(gathered) + length > CHUNK_BYTES:
             yield bytes(gathered)
             gathered.clear()
         if length > CHUNK_BYTES:
-            with closing(pack.stream(entry.offset + offset, length)) as chunks:
+            with closing(pack.stream(start + offset, length)) as chunks:
                 yield from chunks
         else:
-            gathered += pack.read(entry.offset + offset, length)
+            gathered += pack.read(start + offset, length)
     if gathered:
         yield bytes(gathered)
 
 
 def _single(
-    packs: OpenPacks, held: Held, entry: InstanceEntry, number: int, media_type: str
+    request: HttpRequest,
+    packs: OpenPacks,
+    held: Held,
+    entry: InstanceEntry,
+    number: int,
+    form: Form,
+    made: Recipe | None,
+    etag: str,
 ) -> HttpResponseBase:
-    size = frame_size(entry.frames, number)
-    if size <= CHUNK_BYTES:
-        body = read_one(packs, held, entry, number)
-        packs.close()
-        return HttpResponse(body, content_type=media_type)
-    chunks = frame_chunks(packs, held, entry, number)
-    answer = StreamingHttpResponse(Owned(chunks, packs), content_type=media_type)
-    answer["Content-Length"] = str(size)
-    return answer
+    pack = packs.pack(held.index.pack_key)
+    ranges = frame_ranges(entry.frames, number) if made is None else None
+    if ranges is not None:
+        size = sum(length for _, length in ranges)
+
+        def read(offset: int, length: int) -> Iterator[bytes]:
+            return read_chunks(pack, entry.offset, cut(ranges, offset, length))
+    else:
+        frame = read_one(packs, held, entry, number)
+        if made is not None:
+            frame = made.frame(frame)
+        size = len(frame)
+
+        def read(offset: int, length: int) -> Iterator[bytes]:
+            return iter([frame[offset : offset + length]])
+
+    return single_part(
+        request,
+        content_type=form.content_type,
+        size=size,
+        read=read,
+        etag=etag,
+        owner=packs,
+    )
+
+
+def cut(ranges: list[tuple[int, int]], offset: int, length: int) -> list[tuple[int, int]]:
+    """The part of the ranges, taken as one row of bytes, that starts there and is so long."""
+    found = []
+    for start, size in ranges:
+        taken = min(size - offset, length)
+        if taken > 0:
+            found.append((start + offset, taken))
+            length -= taken
+        offset = max(0, offset - size)
+    return found

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from common.dicom.bulk import is_plain
 from common.dicomweb.media_types import Representation
 from common.dicomweb.render_report import is_report, report_html, report_text
 from common.dicomweb.render_source import Source
 from common.dicomweb.server import NotAcceptable
+from common.dicomweb.single_part import revalidated, single_part
 from sharing.dicomweb import trail
 from sharing.dicomweb.bulk import read_value
 from sharing.dicomweb.documents import Held, OpenPacks
-from sharing.dicomweb.wado import Owned, RetrieveView
+from sharing.dicomweb.drawing import tag_of
+from sharing.dicomweb.wado import RetrieveView
 
 if TYPE_CHECKING:
     from common.archive.documents import InstanceEntry
@@ -57,13 +60,15 @@ def document_answer(
     elif entry.transfer_syntax_uid in _MPEG2 | _MPEG4 and _PIXELS in entry.bulk:
         answer = _video(view, held, entry)
     elif is_report(attributes):
-        answer = _report(view, attributes)
+        answer = _report(view, held, entry, attributes)
     else:
         raise NotAcceptable(_NO_PICTURE)
     trail.record_read(view.actor, place.study, purpose=trail.VIEW)
-    answer["Cache-Control"] = "private, no-cache"
-    answer["Vary"] = "Accept, Cookie, Authorization"
     return answer
+
+
+def _tag(held: Held, entry: InstanceEntry, media_type: str) -> str:
+    return f'"{tag_of(held.prefix, entry.sop_instance_uid, media_type)}"'
 
 
 def _document(
@@ -76,21 +81,26 @@ def _document(
             "Of encapsulated documents PDF is shown: retrieve the instance instead."
         )
     view.negotiate([Representation(PDF, multipart=False)], refusal=f"The document is {PDF}.")
-    length = source.whole(_DOCUMENT_LENGTH, -1)  # without the byte that makes it even
-    inline = attributes[_DOCUMENT].get("InlineBinary")
-    if inline is not None:
-        data = base64.b64decode(inline)
-        return HttpResponse(data[:length] if length > 0 else data, content_type=PDF)
+    said = source.whole(_DOCUMENT_LENGTH, -1)  # without the byte that makes it even
     packs = OpenPacks()
-    chunks, size = read_value(packs.pack(held.index.pack_key), held, entry, _DOCUMENT)
-    size = length if 0 < length < size else size
-    return _streamed(_cut(chunks, size), size, packs, PDF)
-
-
-def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk[:size]
-        size -= min(size, len(chunk))
+    inline = attributes[_DOCUMENT].get("InlineBinary")
+    if inline is None and is_plain(entry.transfer_syntax_uid):
+        offset, size = entry.bulk[_DOCUMENT]
+        ranges = [(entry.offset + offset, said if 0 < said < size else size)]
+        return _part(view, held, entry, PDF, ranges=ranges, packs=packs)
+    if inline is None:
+        pack = packs.pack(held.index.pack_key)
+        data = b"".join(read_value(pack, held, entry, _DOCUMENT)[0])
+    else:
+        data = base64.b64decode(inline)
+    return single_part(
+        view.request,
+        content_type=PDF,
+        size=said if 0 < said < len(data) else len(data),
+        read=lambda offset, length: [data[offset : offset + length]],
+        etag=_tag(held, entry, PDF),
+        owner=packs,
+    )
 
 
 def _video(view: RetrieveView, held: Held, entry: InstanceEntry) -> HttpResponseBase:
@@ -107,8 +117,37 @@ def _video(view: RetrieveView, held: Held, entry: InstanceEntry) -> HttpResponse
     except BaseException:
         packs.close()
         raise
-    chunks = (chunk for each in ranges for chunk in pack.stream(*each))
-    return _streamed(chunks, sum(size for _, size in ranges), packs, media_type)
+    return _part(view, held, entry, media_type, ranges=ranges, packs=packs)
+
+
+def _part(
+    view: RetrieveView,
+    held: Held,
+    entry: InstanceEntry,
+    media_type: str,
+    *,
+    ranges: list[tuple[int, int]],
+    packs: OpenPacks,
+) -> HttpResponseBase:
+    """These ranges of the pack in a row; players ask for parts of them."""
+    pack = packs.pack(held.index.pack_key)
+
+    def read(offset: int, length: int) -> Iterator[bytes]:
+        for start, size in ranges:
+            take = min(size - offset, length)
+            if offset < size and take > 0:
+                yield from pack.stream(start + offset, take)
+                length -= take
+            offset = max(0, offset - size)
+
+    return single_part(
+        view.request,
+        content_type=media_type,
+        size=sum(size for _, size in ranges),
+        read=read,
+        etag=_tag(held, entry, media_type),
+        owner=packs,
+    )
 
 
 def _require_mp4(pack: LocalObject, ranges: list[tuple[int, int]]) -> None:
@@ -136,16 +175,11 @@ def _fragments(pack: LocalObject, entry: InstanceEntry) -> list[tuple[int, int]]
     return found[1:]
 
 
-def _report(view: RetrieveView, attributes: dict[str, Any]) -> HttpResponseBase:
-    offers = [Representation(HTML, multipart=False), Representation(TEXT, multipart=False)]
-    chosen = view.negotiate(offers, refusal=f"Reports are given as {HTML} or {TEXT}.")
-    body = report_html(attributes) if chosen.media_type == HTML else report_text(attributes)
-    return HttpResponse(body, content_type=f"{chosen.media_type}; charset=utf-8")
-
-
-def _streamed(
-    chunks: Iterable[bytes], size: int, packs: OpenPacks, media_type: str
+def _report(
+    view: RetrieveView, held: Held, entry: InstanceEntry, attributes: dict[str, Any]
 ) -> HttpResponseBase:
-    answer = StreamingHttpResponse(Owned(chunks, packs), content_type=media_type)
-    answer["Content-Length"] = str(size)
-    return answer
+    offers = [Representation(HTML, multipart=False), Representation(TEXT, multipart=False)]
+    chosen = view.negotiate(offers, refusal=f"Reports are given as {HTML} or {TEXT}.").media_type
+    body = report_html(attributes) if chosen == HTML else report_text(attributes)
+    answer = HttpResponse(body, content_type=f"{chosen}; charset=utf-8")
+    return revalidated(answer, _tag(held, entry, chosen))

@@ -9,7 +9,7 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from common.dicomweb.server import DICOMwebView, NoSuchResource, resource
-from sharing.dicomweb import deletion, frames, qido, rendered, stow, wado
+from sharing.dicomweb import deletion, frames, metadata, qido, rendered, stow, wado
 
 app_name = "dicomweb"
 
@@ -48,9 +48,9 @@ def _resources() -> list[URLPattern]:
         ),
         path(_SERIES, wado.RetrieveSeriesView.as_view(), name="series"),
         path(_INSTANCE, wado.RetrieveInstanceView.as_view(), name="instance"),
-        path(f"{_STUDY}/metadata", wado.StudyMetadataView.as_view(), name="study-metadata"),
-        path(f"{_SERIES}/metadata", wado.SeriesMetadataView.as_view(), name="series-metadata"),
-        path(f"{_INSTANCE}/metadata", wado.InstanceMetadataView.as_view(), name="metadata"),
+        path(f"{_STUDY}/metadata", metadata.StudyMetadataView.as_view(), name="study-metadata"),
+        path(f"{_SERIES}/metadata", metadata.SeriesMetadataView.as_view(), name="series-metadata"),
+        path(f"{_INSTANCE}/metadata", metadata.InstanceMetadataView.as_view(), name="metadata"),
         path(_FRAMES, frames.RetrieveFramesView.as_view(), name="frames"),
         path(
             f"{_INSTANCE}/bulkdata/<str:path>",

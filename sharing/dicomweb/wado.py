@@ -1,38 +1,32 @@
-"""Retrieve Transaction (WADO-RS, PS3.18 §10.4, 2024e): bytes as the hospital sent them."""
+"""Retrieve Transaction (WADO-RS, PS3.18 §10.4, 2024e): instances as they are stored, or transcoded on demand."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from pydicom.uid import ExplicitVRLittleEndian
 
-from common.dicomweb.media_types import DICOM, DICOM_JSON, Representation, choose
+from common.dicomweb.media_types import DICOM
 from common.dicomweb.multipart import Part
-from common.dicomweb.server import Closable, ServedPayload, not_modified
+from common.dicomweb.negotiation import Form, instance_forms
+from common.dicomweb.server import Closable, ServedPayload, not_modified, weak_tag
+from common.dicomweb.single_part import Owned, revalidated, single_part
 from sharing import selectors
 from sharing.dicomweb import trail
-from sharing.dicomweb.documents import (
-    Held,
-    OpenPacks,
-    held_series,
-    metadata_gzip,
-)
-from sharing.dicomweb.on_demand import add_warnings, not_here_yet, shortfalls
-from sharing.dicomweb.origin import JSON_OFFERS, JSON_ONLY, OriginView
+from sharing.dicomweb.documents import Held, OpenPacks, held_series
+from sharing.dicomweb.forms import begun, instance_form, transcoded
+from sharing.dicomweb.on_demand import add_warnings, shortfalls
+from sharing.dicomweb.origin import OriginView
 from sharing.errors import NotPulledYet
 from sharing.services import on_demand
 
 if TYPE_CHECKING:
     from common.archive.documents import InstanceEntry
     from sharing.selectors import SeriesPlace, StudyPlace
-
-_RELATIVE = b'"BulkDataURI":"instances/'
 
 
 class RetrieveView(OriginView):
@@ -44,10 +38,7 @@ class RetrieveView(OriginView):
     lacking: Sequence[str] = ()  # of what the hospital lists, in sentences
 
     def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            answer = super().handle(request, *args, **kwargs)
-        except NotPulledYet as refusal:
-            return not_here_yet(request, refusal, self.study())
+        answer = super().handle(request, *args, **kwargs)
         add_warnings(answer, self.root.url, self.lacking)
         return answer
 
@@ -112,38 +103,63 @@ class RetrieveView(OriginView):
 class InstancesView(RetrieveView):
     """Whole instances as multipart/related; type="application/dicom"."""
 
-    def instances(self, places: list[SeriesPlace]) -> StreamingHttpResponse:
+    def instances(self, places: list[SeriesPlace]) -> HttpResponseBase:
         packs = OpenPacks()
+        series = [held_series(place) for place in places]
+        forms = [self._forms(packs, held) for held in series]
+        etag = self._tag(series, forms)
+        same = not_modified(self.request, etag) if etag else None
+        if same is not None:
+            return same
         parts: list[Part] = []
-        for place in places:
-            held = held_series(place)
+        for place, held, chosen in zip(places, series, forms, strict=True):
             base = f"{self.url_of(place)}/instances/"
-            parts += [self._part(packs, held, entry, base) for entry in held.index.instances]
-        # Opened before the answer starts: a missing object is an error, not a cut-off stream.
-        packs.pack(held_series(places[0]).index.pack_key)
+            entries = zip(held.index.instances, chosen, strict=True)
+            parts += [self._part(packs, held, entry, form, base) for entry, form in entries]
+        # Before the answer starts: a missing object, or a damaged frame in its first instance, is an error and
+        # not a cut-off stream.
+        packs.require([held.index.pack_key for held in series])
+        if parts and parts[0].size_bytes is None:
+            parts[0] = replace(parts[0], chunks=begun(iter(parts[0].chunks)))
         trail.record_read(self.actor, places[0].study, purpose=trail.RETRIEVE)
-        return ServedPayload(parts, media_type=DICOM, resources=packs).response()
+        answer = ServedPayload(parts, media_type=DICOM, resources=packs).response()
+        return revalidated(answer, etag) if etag else answer
 
-    def _part(self, packs: OpenPacks, held: Held, entry: InstanceEntry, base: str) -> Part:
-        syntax = entry.transfer_syntax_uid
-        self.negotiate(
-            [Representation(DICOM, syntax)],
-            refusal=f"Instances are given as stored, in the transfer syntax {syntax}, as "
-            f'multipart/related; type="{DICOM}"; transfer-syntax=*.',
-        )
-        return Part(
-            f"{DICOM}; transfer-syntax={syntax}",
-            packs.instance(held.index, entry),
-            entry.size,
-            base + entry.sop_instance_uid,
-        )
+    def _forms(self, packs: OpenPacks, held: Held) -> list[Form]:
+        """The form of each instance; all of one series mostly share it."""
+        known: dict[str, Form] = {}
+        found = []
+        for entry in held.index.instances:
+            form = known.get(entry.transfer_syntax_uid)
+            if form is None:
+                form = instance_form(self.accepted, packs, held, entry, single=False)
+                if form.as_stored:  # else it depends on the header too
+                    known[entry.transfer_syntax_uid] = form
+            found.append(form)
+        return found
+
+    def _tag(self, series: list[Held], forms: list[list[Form]]) -> str:
+        """Weak: each answer has a boundary of its own. None for what is not whole."""
+        if self.lacking:
+            return ""
+        syntaxes = {form.transfer_syntax_uid for chosen in forms for form in chosen}
+        return weak_tag(self.root.url, *(held.prefix for held in series), *sorted(syntaxes))
+
+    def _part(
+        self, packs: OpenPacks, held: Held, entry: InstanceEntry, form: Form, base: str
+    ) -> Part:
+        location = base + entry.sop_instance_uid
+        if form.as_stored:
+            chunks = packs.instance(held.index, entry)
+            return Part(form.content_type, chunks, entry.size, location)
+        made = transcoded(packs, held, entry, form.transfer_syntax_uid)
+        return Part(form.content_type, made, None, location)
 
     @property
     def takes_any_syntax(self) -> bool:
         """Whether instances may go out as they arrive, whatever syntax the next one has."""
-        any_syntax = [Representation(DICOM, "*")]
-        default = str(ExplicitVRLittleEndian)
-        return choose(self.accepted, any_syntax, default_transfer_syntax_uid=default) is not None
+        forms = instance_forms(self.accepted, "*", single=False)
+        return any(form.as_stored for form in islice(forms, 1))
 
     def arriving(self, reading: on_demand.Reading, *more: SeriesPlace) -> StreamingHttpResponse:
         """What is here from its packs and the rest while it comes; no closing boundary where it does not.
@@ -167,7 +183,9 @@ class InstancesView(RetrieveView):
                 base = f"{self.url_of(piece.place)}/instances/"
                 for entry in held.index.instances:
                     if entry.sop_instance_uid not in piece.without:
-                        yield self._part(packs, held, entry, base)
+                        uid = entry.transfer_syntax_uid
+                        form = Form(DICOM, uid, multipart=True, as_stored=True)
+                        yield self._part(packs, held, entry, form, base)
             else:
                 series = f"{self.root.url}/studies/{reading.place.study_instance_uid}/series"
                 yield Part(
@@ -227,123 +245,37 @@ class RetrieveInstanceView(InstancesView):
         place = self.series()
         held = held_series(place)
         entry = held.instance(instance_uid)
-        syntax = entry.transfer_syntax_uid
-        chosen = self.negotiate(
-            [Representation(DICOM, syntax), Representation(DICOM, syntax, multipart=False)],
-            refusal=f"This instance is given as stored, as {DICOM} in the transfer syntax {syntax}.",
-        )
         packs = OpenPacks()
-        packs.pack(held.index.pack_key)
-        trail.record_read(self.actor, place.study, purpose=trail.RETRIEVE)
-        media_type = f"{DICOM}; transfer-syntax={syntax}"
-        if chosen.multipart:
-            location = f"{self.url_of(place)}/instances/{instance_uid}"
-            part = Part(media_type, packs.instance(held.index, entry), entry.size, location)
-            return ServedPayload([part], media_type=DICOM, resources=packs).response()
-        answer = StreamingHttpResponse(
-            Owned(packs.instance(held.index, entry), packs), content_type=media_type
-        )
-        answer["Content-Length"] = str(entry.size)
-        return answer
-
-
-class Owned:
-    """A body in a single part; what it is read from is closed with the response."""
-
-    def __init__(self, chunks: Iterable[bytes], packs: OpenPacks) -> None:
-        self._chunks, self._packs = chunks, packs
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._chunks)
-
-    def close(self) -> None:
-        close: Callable[[], None] | None = getattr(self._chunks, "close", None)
-        if close is not None:
-            close()
-        self._packs.close()
-
-
-class MetadataView(RetrieveView):
-    """Metadata resources (PS3.18 §10.4.1.1.2): written once on arrival, never made from files here."""
-
-    def begin(self, *prefixes: str) -> tuple[HttpResponse | None, str]:
-        """304 if the caller has this very revision; else nothing, and the entity tag to send.
-
-        The tag is weak: the same document goes out compressed and not.
-        """
-        self.negotiate(JSON_OFFERS, refusal=JSON_ONLY)
-        etag = f'W/"{hashlib.sha256(" ".join(prefixes).encode()).hexdigest()[:32]}"'
-        return not_modified(self.request, etag), etag
-
-    def finish(self, answer: HttpResponseBase, etag: str) -> HttpResponseBase:
-        answer["ETag"] = etag
-        # Asked again each time, so that a withdrawn right works; the answer is then 304.
-        answer["Cache-Control"] = "private, no-cache"
-        answer["Vary"] = "Accept, Accept-Encoding, Cookie, Authorization"
-        return answer
-
-
-class StudyMetadataView(MetadataView):
-    """``/studies/{study}/metadata``; holds one series at a time."""
-
-    def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
-        places = self.series_of_study()
-        same, etag = self.begin(*(place.prefix for place in places))
+        form = instance_form(self.accepted, packs, held, entry, single=True)
+        etag = self._tag_of(entry, form)
+        same = not_modified(request, etag)
         if same is not None:
             return same
-        metadata_gzip(places[0].prefix)
-        trail.record_read(self.actor, places[0].study, purpose=trail.VIEW)
-        answer = StreamingHttpResponse(self._array(places), content_type=DICOM_JSON)
-        return self.finish(answer, etag)
-
-    def _array(self, places: list[SeriesPlace]) -> Iterator[bytes]:
-        opening = b"["
-        for place in places:
-            # Relative addresses hold for the series' own document only.
-            absolute = b'"BulkDataURI":"' + f"{self.url_of(place)}/instances/".encode()
-            text = gzip.decompress(metadata_gzip(place.prefix)).replace(_RELATIVE, absolute)
-            yield opening + text.strip()[1:-1]
-            opening = b",\n"
-        yield b"]"
-
-
-class SeriesMetadataView(MetadataView):
-    """``/studies/{study}/series/{series}/metadata``: the stored document, compressed if accepted."""
-
-    def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
-        place = self.series()
-        same, etag = self.begin(place.prefix)
-        if same is not None:
-            return same
-        data = metadata_gzip(place.prefix)
-        trail.record_read(self.actor, place.study, purpose=trail.VIEW)
-        if accepts_gzip(request):
-            answer = HttpResponse(data, content_type=DICOM_JSON)
-            answer["Content-Encoding"] = "gzip"
+        pack = packs.pack(held.index.pack_key)
+        if form.multipart:
+            part = self._part(packs, held, entry, form, f"{self.url_of(place)}/instances/")
+            if not form.as_stored:
+                part = replace(part, chunks=begun(iter(part.chunks)))
+            payload = ServedPayload([part], media_type=DICOM, resources=packs)
+            answer: HttpResponseBase = revalidated(payload.response(), etag)
+        elif form.as_stored:
+            answer = single_part(
+                request,
+                content_type=form.content_type,
+                size=entry.size,
+                read=lambda offset, length: pack.stream(entry.offset + offset, length),
+                etag=etag,
+                owner=packs,
+            )
         else:
-            answer = HttpResponse(gzip.decompress(data), content_type=DICOM_JSON)
-        return self.finish(answer, etag)
+            chunks = begun(transcoded(packs, held, entry, form.transfer_syntax_uid))
+            made = StreamingHttpResponse(Owned(chunks, packs), content_type=form.content_type)
+            answer = revalidated(made, etag)
+        trail.record_read(self.actor, place.study, purpose=trail.RETRIEVE)
+        return answer
 
-
-class InstanceMetadataView(MetadataView):
-    """``/studies/{study}/series/{series}/instances/{instance}/metadata``."""
-
-    def get(self, request: HttpRequest, *, instance_uid: str, **_: str) -> HttpResponseBase:
-        place = self.series()
-        line = held_series(place).metadata(instance_uid)
-        same, etag = self.begin(place.prefix)
-        if same is not None:
-            return same
-        absolute = b'"BulkDataURI":"' + f"{self.url_of(place)}/instances/".encode()
-        trail.record_read(self.actor, place.study, purpose=trail.VIEW)
-        body = b"[" + line.replace(_RELATIVE, absolute) + b"]"
-        return self.finish(HttpResponse(body, content_type=DICOM_JSON), etag)
-
-
-def accepts_gzip(request: HttpRequest) -> bool:
-    """Whether the stored compression may go out as it is (RFC 9110 §12.5.3)."""
-    for each in request.headers.get("Accept-Encoding", "").split(","):
-        coding, _, weight = each.strip().partition(";")
-        if coding.strip().lower() in {"gzip", "*"}:
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
+    @staticmethod
+    def _tag_of(entry: InstanceEntry, form: Form) -> str:
+        if form.as_stored and not form.multipart:
+            return f'"{entry.sha256[:32]}"'
+        return f'W/"{entry.sha256[:32]}-{form.transfer_syntax_uid}"'

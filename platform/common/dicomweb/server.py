@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views import View
 
+from common.dicom.codecs.errors import NotDecodable, NotEncodable
 from common.dicom.uids import is_valid_uid
 from common.dicomweb.media_types import MediaType, Representation, choose, parse_accept
 from common.dicomweb.multipart import MultipartPayload, Part
@@ -80,7 +82,7 @@ class DICOMwebView(View):
         try:
             check_uids(kwargs)
             answer = self.handle(request, *args, **kwargs)
-        except NotAcceptable as refusal:
+        except (NotAcceptable, NotDecodable, NotEncodable) as refusal:
             answer = dicomweb_error(request, 406, refusal.message, code=refusal.code)
         except DomainError as refusal:
             answer = domain_error_response(request, refusal)
@@ -176,6 +178,11 @@ def not_modified(request: HttpRequest, etag: str) -> HttpResponse | None:
     del answer["Content-Type"]
     answer["ETag"] = etag
     return answer
+
+
+def weak_tag(*pieces: str) -> str:
+    """A weak entity tag of what an answer is made from."""
+    return f'W/"{hashlib.sha256(" ".join(pieces).encode()).hexdigest()[:32]}"'
 
 
 def _without_body(answer: HttpResponseBase) -> HttpResponse:

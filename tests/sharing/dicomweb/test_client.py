@@ -54,11 +54,14 @@ def test_dicomweb_client_reads_every_instance_back(
                         place["sop_instance_uid"],
                     )
                 ),
-                headers={"Accept": "application/dicom", "Authorization": f"Bearer {token}"},
+                headers={
+                    "Accept": "application/dicom; transfer-syntax=*",
+                    "Authorization": f"Bearer {token}",
+                },
                 timeout=10,
             )
             found[place["sop_instance_uid"]] = hashlib.sha256(raw.content).hexdigest()
-            dataset = client.retrieve_instance(**place)
+            dataset = client.retrieve_instance(**place, media_types=(("application/dicom", "*"),))
             metadata = client.retrieve_instance_metadata(**place)
             assert dataset == pydicom.dcmread(io.BytesIO(raw.content))
             assert metadata["00080018"]["Value"] == [place["sop_instance_uid"]]
