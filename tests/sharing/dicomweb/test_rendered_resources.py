@@ -282,6 +282,8 @@ def test_an_encapsulated_pdf_is_a_pdf(
 
     assert answer["Content-Type"] == "application/pdf"
     assert body_of(answer) == document
+    end = reader.get(f"{ROOT}{stored.url}/rendered", headers={"range": "bytes=-7"})
+    assert (end.status_code, body_of(end)) == (206, document[-7:])
     assert reader.get(f"{ROOT}{stored.url}/rendered?accept=image/png").status_code == 406
     assert reader.get(f"{ROOT}{stored.url}/thumbnail").status_code == 406
     assert reader.get(f"{ROOT}{stored.url.partition('/series/')[0]}/thumbnail").status_code == 406
@@ -332,6 +334,8 @@ def test_stored_video_goes_out_where_browsers_play_it(
     if status == 200:
         assert answer["Content-Type"] == "video/mp4"
         assert body_of(answer) == video
+        part = reader.get(f"{ROOT}{stored.url}/rendered", headers={"range": "bytes=100-299"})
+        assert (part.status_code, body_of(part)) == (206, video[100:300])
         assert reader.get(f"{ROOT}{stored.url}/rendered?accept=image/jpeg").status_code == 406
 
 
