@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/sh
 
-.PHONY: help install install-dev demo down test coverage check lock clean
+.PHONY: help install install-dev demo down test coverage check lock bench-large clean
 
 help:
 	@echo 'make demo     the whole system with a demo province, at an address that it prints'
@@ -14,6 +14,7 @@ help:
 	@echo 'make coverage the tests once more, with the lines and branches that none of them reach'
 	@echo 'make install  .venv with what running needs'
 	@echo 'make lock     resolve the dependencies of pyproject.toml anew'
+	@echo 'make bench-large  searches over 10 million studies, beside the services of tools/services (hours, 40 GB)'
 	@echo 'make clean    remove .venv and caches (the data in var/ stays)'
 
 install:
@@ -40,6 +41,11 @@ check: install-dev
 
 lock: install-dev
 	@$(BIN)/python tools/lock.py
+
+bench-large: install-dev
+	@$(BIN)/python tools/services up
+	@set -a && eval "$$($(BIN)/python tools/services env)" && set +a && \
+		$(BIN)/python benchmarks/qido.py --sizes 10000000 --orthanc 0
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage

@@ -7,6 +7,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # A question that nobody waits for any longer must not hold the database: of web processes only, since
 # migrations and the work in the background have statements that rightly take longer.
-os.environ.setdefault("PGOPTIONS", "-c statement_timeout=30s")
+# Compiling a search costs more than the search: an index of millions makes the planner think otherwise.
+os.environ.setdefault("PGOPTIONS", "-c statement_timeout=30s -c jit=off")
 
 application = get_wsgi_application()

@@ -131,7 +131,7 @@ def _requests(search: Search) -> Condition:
     wanted = {
         tag: values
         for tag, values in wanted.items()
-        if not any(each.strip("* ") == "" for each in values)
+        if all(each.strip("* ") for each in values) and values
     }
     if not wanted:
         return ALWAYS

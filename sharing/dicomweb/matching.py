@@ -190,7 +190,9 @@ def grams_of(pattern: str) -> list[str]:
 
     Few, since the planner takes each for independent of the others and so the text for rarer than it is.
     """
-    pieces = sorted(re.split(r"[*?]+", pattern.lower()), key=len, reverse=True)
+    # Other letters than ASCII ones stay, and are left out below.
+    plain = "".join(each.lower() if each.isascii() else each for each in pattern)
+    pieces = sorted(re.split(r"[*?]+", plain), key=len, reverse=True)
     found: list[str] = []
     for piece in pieces:
         size = 3 if piece.isascii() else 2

@@ -27,8 +27,8 @@ from sharing.dicomweb.matching import (
 )
 
 _GROUPS = (1, 2, 3)
-# Latin letters straight after a wildcard do not begin a word, and only beginnings are looked up.
-_WITHIN_WORD = re.compile(r"(?<=[*?])[^\W_\u2e80-\U0003ffff]+")
+# What stands straight after a wildcard may be within a word, and only beginnings are looked up.
+_WITHIN_WORD = re.compile(r"(?<=[*?])[^\s^=*?\u2e80-\U0003ffff]+")
 
 
 def patient_name(value: str, *, fuzzy: bool | None) -> Condition:
@@ -105,7 +105,7 @@ def _standard(column: str, value: str, words: Sequence[str]) -> Condition:
 
 
 def _group(column: str, number: int) -> str:
-    return f"rtrim(split_part(lower({column}), '=', {number}), '^ ') LIKE lower(%s)"
+    return f"ltrim(rtrim(split_part(lower({column}), '=', {number}), '^ ')) LIKE lower(%s)"
 
 
 def _pattern(group: str) -> str:

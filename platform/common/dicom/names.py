@@ -174,6 +174,9 @@ def _latin_grams(text: str) -> Iterator[str]:
         [part.lower() for part in _WORD.findall(_CAMEL.sub(" ", component))]
         for component in text.split("^")
     ]
+    # Whole too, as they are typed: McDonald is Mc and Donald, and mcdonald.
+    for word in _WORD.findall(text):
+        yield from _beginnings(word.lower()[:MAX_GRAM_CHARACTERS])
     for words in components:
         for word in words:
             yield from _beginnings(word[:MAX_GRAM_CHARACTERS])
