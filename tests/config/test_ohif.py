@@ -29,7 +29,8 @@ FILES = {
     + " " * 3000,
     "100.bundle.2.js": '__webpack_require__.p = "/";',
     "101.bundle.3.js": '__webpack_require__.p = "/";',
-    "7.bundle.7.js": """title: 'Study List', patientName ?? 'Select a study', description || 'No Description', buttonText = 'View',
+    "7.bundle.7.js": """title: 'Study List', patientName ?? 'Select a study', description || 'No Description',
+ buttonText = 'View',
  label: 'Modalities' }, "Reset") title: 'Create Report', label: 'Create new series', placeholder: "Report name",
  placeholder: "Select a series", text: 'Yes', isMixedPatients ? 'Multiple Patients' : 'Patient',
 className: "mb-1 pl-1 text-base"

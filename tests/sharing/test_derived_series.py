@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from common.errors import NotFound
 from sharing import permissions, selectors
@@ -136,3 +138,44 @@ def test_a_report_on_a_study_that_is_only_listed_does_not_stand_for_the_study(
         selectors.place_series(
             actor=reader, study_instance_uid=STUDY, series_instance_uid="1.2.3.4"
         )
+
+
+def asked(reader: Any, address: str) -> Any:
+    client = Client()
+    client.force_login(reader)
+    answer = client.get(f"/dicom-web/{address}", headers={"Accept": "application/dicom+json"})
+    assert answer.status_code == 200, answer.content
+    data = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return json.loads(data)
+
+
+def uids(rows: Any, tag: str = "0020000E") -> set[str]:
+    return {each[tag]["Value"][0] for each in rows}
+
+
+def test_searches_at_the_common_root_find_it_with_the_study(
+    reader: Any, stored: dict[str, str]
+) -> None:
+    both = {stored[PICTURE], stored[REPORT]}
+    here = f"studies/{STUDY}"
+
+    series = asked(reader, f"{here}/series")
+    (study,) = asked(reader, f"studies?StudyInstanceUID={STUDY}")
+
+    assert uids(series) == both
+    for each in series:
+        assert each["00081190"]["Value"][0].startswith(
+            f"http://testserver/dicom-web/{here}/series/"
+        )
+    assert uids(asked(reader, f"{here}/instances")) == both
+    assert uids(asked(reader, f"{here}/series/{stored[REPORT]}/instances")) == {stored[REPORT]}
+    assert uids(asked(reader, f"{here}/metadata")) == both
+    assert uids(asked(reader, f"{here}/series/{stored[REPORT]}/metadata")) == {stored[REPORT]}
+    assert study["00080080"]["Value"] == ["医院 theirs"]
+
+
+def test_searches_within_one_institution_find_what_it_holds(
+    reader: Any, stored: dict[str, str]
+) -> None:
+    for code, held in (("theirs", PICTURE), ("own", REPORT)):
+        assert uids(asked(reader, f"at/{code}/studies/{STUDY}/series")) == {stored[held]}
