@@ -21,7 +21,12 @@ from django.db import DatabaseError, connection
 from common.archive.documents import InstanceEntry, SeriesIndex
 from common.archive.errors import DocumentUnreadable
 from common.archive.pack import PackWriter
-from common.dicomweb.errors import OriginAnswerInvalid, OriginError, OriginNotFound
+from common.dicomweb.errors import (
+    MalformedMultipart,
+    OriginAnswerInvalid,
+    OriginError,
+    OriginNotFound,
+)
 from common.dicomweb.multipart import IncomingPart
 from common.dicomweb.origin import Origin
 from common.errors import DomainError
@@ -191,6 +196,7 @@ class _SeriesPull:
         index = self.base[1] if self.base else None
         self.before = revisions.entries_by_uid(index.instances) if index else {}
         self.writer = PackWriter(folder / "series.zip")
+        self.watched = watcher is not None
         if watcher is not None:
             watcher.begun(self.writer.path)
         self.spool = JsonSpool(folder / "metadata")
@@ -214,11 +220,7 @@ class _SeriesPull:
             with hospital_services.open_origin(
                 institution_id=self.held.institution_id, keep=True
             ) as origin:
-                listing = list_instances(origin, series=self.series)
-                self.progress.expected = listing.expected
-                broken = self.receiver.take_all(
-                    _parts(origin, held=self.held, before=self.before, listing=listing)
-                )
+                listing, broken = self._receive(origin)
             revision = self._former()
             if self.receiver.received or (revision is None and self.before):
                 revision = self._store(listing)
@@ -231,6 +233,23 @@ class _SeriesPull:
             broken.facts["quarantined"] = self.receiver.quarantined
             raise broken
         return self._judge(revision, listing, broken)
+
+    def _receive(self, origin: Origin) -> tuple[Listing, OriginError | MalformedMultipart | None]:
+        """The instances, and what the hospital lists. For somebody who waits the list comes after the first image:
+        some hospitals take seconds to make it."""
+        by_count = Listing(count=self.series.listed_instances)
+        waits = self.watched and not self.before and self.held.attempts <= SERIES_AS_ONE_TRIES
+        listing = by_count if waits else list_instances(origin, series=self.series)
+        self.progress.expected = listing.expected
+        broken = self.receiver.take_all(
+            _parts(origin, held=self.held, before=self.before, listing=listing)
+        )
+        if not waits or broken is not None:
+            return listing, broken
+        try:
+            return list_instances(origin, series=self.series), None
+        except OriginError as error:  # what came is kept, and compared with the count
+            return by_count, error
 
     def _newest_sound(self) -> tuple[SeriesRevision, SeriesIndex] | None:
         """The newest revision that can be built upon.

@@ -164,6 +164,27 @@ def test_the_first_instance_is_given_before_the_last_has_come(indexed, reader):
     indexed.origin.released.set()
 
 
+def test_the_first_image_does_not_wait_for_the_list_of_instances(indexed, reader):
+    reading = on_demand.open_series(actor=reader, place=place(reader), series_instance_uid=A)
+
+    assert read(reading) == held(indexed.origin, *(f"{A}.{number}" for number in (1, 2, 3)))
+    settle()
+    asked = [path for path, _ in indexed.origin.requests]
+    address = f"/studies/{STUDY}/series/{A}"
+    assert asked.index(address) < asked.index(f"{address}/instances")
+    assert Series.objects.get(series_instance_uid=A).compared_by == "uids"
+
+
+def test_a_list_of_instances_that_fails_leaves_what_came_compared_with_the_count(indexed, reader):
+    on_demand.known_series(place(reader).study_id)
+    indexed.origin.manners.status, indexed.origin.manners.only = 500, "search"
+
+    reading = on_demand.open_series(actor=reader, place=place(reader), series_instance_uid=A)
+
+    assert len(read(reading)) == 3
+    assert Series.objects.get(series_instance_uid=A).compared_by == "count"
+
+
 def test_a_hospital_that_fails_in_the_middle_breaks_the_reading_off(indexed, reader):
     manners = indexed.origin.manners
     manners.retrieve, manners.at_part = "stall", 1
