@@ -18,8 +18,11 @@ from sharing.permissions import decide, sight_of
 from sharing.selectors import listing
 from sharing.selectors.detail import study_detail
 from sharing.selectors.overview import reach_of, run_by
+from sharing.selectors.priors import list_priors
 from sharing.selectors.slices import series_slices
 from sharing.web.fetching import fetch_context
+
+COMPARED = "@ohif/hpCompare"  # OHIF's own arrangement of two studies
 
 
 @require_safe
@@ -46,17 +49,43 @@ def study(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
 
 @require_safe
 def open_images(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
-    """``GET /studies/{code}/{uid}/open/``: the viewer of this installation, from any list, in one click."""
+    """``GET /studies/{code}/{uid}/open/``: the viewer of this installation, from any list, in one click.
+
+    ``beside`` names another study to be shown at its side, where the full viewer is installed.
+    """
+    actor = actor_of(request)
     study = selectors.get_visible_study(
-        actor=actor_of(request), study_instance_uid=study_uid, institution_code=code
+        actor=actor, study_instance_uid=study_uid, institution_code=code
     )
     if viewer_installed():
-        asked = urlencode({"StudyInstanceUIDs": study.study_instance_uid})
-        return redirect(f"{get_script_prefix()}viewer/viewer?{asked}")
+        asked = {"StudyInstanceUIDs": study.study_instance_uid}
+        if beside := request.GET.get("beside", ""):
+            other = selectors.get_visible_study(actor=actor, study_instance_uid=beside)
+            asked["StudyInstanceUIDs"] += f",{other.study_instance_uid}"
+            asked["hangingProtocolId"] = COMPARED
+        return redirect(f"{get_script_prefix()}viewer/viewer?{urlencode(asked, safe=',@/')}")
     first = study_detail(study).first_image_series
     if first is None:
         return redirect("sharing:study", code, study_uid)
     return redirect("sharing:view", code, study_uid, first.series_instance_uid)
+
+
+@require_safe
+def priors(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
+    """``GET /studies/{code}/{uid}/priors/``: what else is known of the patient; part of the study's page."""
+    actor = actor_of(request)
+    study = selectors.get_visible_study(
+        actor=actor, study_instance_uid=study_uid, institution_code=code
+    )
+    audit.record_view(
+        actor, "study.search", object_type="study-list", object_id=code, purpose="patient"
+    )
+    context: dict[str, object] = {
+        "study": study,
+        "priors": list_priors(actor=actor, study=study),
+        "viewer_installed": viewer_installed(),
+    }
+    return page(request, "sharing/priors.html", context, fragment="sharing/_priors.html")
 
 
 @require_safe

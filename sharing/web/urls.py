@@ -15,6 +15,7 @@ urlpatterns = [
     path("studies/export.csv", studies.export, name="export"),
     path("studies/<slug:code>/<str:study_uid>/", study.study, name="study"),
     path("studies/<slug:code>/<str:study_uid>/open/", study.open_images, name="open"),
+    path("studies/<slug:code>/<str:study_uid>/priors/", study.priors, name="priors"),
     path("studies/<slug:code>/<str:study_uid>/fetch/", fetching.fetch, name="fetch"),
     path(
         "studies/<slug:code>/<str:study_uid>/view/<str:series_uid>/",

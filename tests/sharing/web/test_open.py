@@ -7,6 +7,7 @@ import re
 import pytest
 from django.utils import timezone
 
+from hospitals.models import Institution
 from sharing.models import Transfer
 from tests.support.pages import make_province, make_study
 
@@ -16,7 +17,15 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def province(settings, tmp_path):
     settings.DATA_DIR = tmp_path
-    return make_province()
+    found = make_province()
+    found.partner = Institution.objects.create(
+        code="PARTNER",
+        name="合作医院",
+        region=found.east.region,
+        consortium=found.east.consortium,
+        state="active",
+    )
+    return found
 
 
 @pytest.fixture
@@ -88,3 +97,31 @@ def test_without_it_the_light_viewer_opens(province) -> None:
 
     uid = province.study.study_instance_uid
     assert answer.headers["Location"] == f"/studies/EAST/{uid}/view/{uid}.1/"
+
+
+def test_other_studies_of_the_patient_are_offered_side_by_side_and_strangers_are_not(
+    province, viewer
+) -> None:
+    known = {"patient_birth_date": "1980-02-03", "patient_sex": "F"}
+    name = "Zhao^Lei=赵^雷"
+    shown = make_study(province.east, 4, name=name)
+    sure = make_study(province.east, 5, name="Zhao^L")
+    perhaps = make_study(province.partner, 6, name=name)
+    stranger = make_study(province.partner, 7, name=name)  # the same number, another birth date
+    hidden = make_study(province.west, 8, name=name)
+    rows = type(shown).objects
+    rows.filter(pk__in=[shown.pk, perhaps.pk, hidden.pk]).update(**known)
+    rows.filter(pk__in=[shown.pk, sure.pk, stranger.pk]).update(patient_id="P-1")
+    client = province.client("radiologist")
+
+    page = client.get(f"/studies/EAST/{shown.study_instance_uid}/priors/").content.decode()
+    beside = [address.partition("beside=")[2] for address in links(page)]
+    opened = client.get(opening(shown), {"beside": perhaps.study_instance_uid})
+
+    assert beside == [sure.study_instance_uid, perhaps.study_instance_uid]
+    assert page.index("same number in this hospital") < page.index("agree: check")
+    pair = f"{shown.study_instance_uid},{perhaps.study_instance_uid}"
+    assert opened.headers["Location"] == (
+        f"/viewer/viewer?StudyInstanceUIDs={pair}&hangingProtocolId=@ohif/hpCompare"
+    )
+    assert client.get(opening(shown), {"beside": hidden.study_instance_uid}).status_code == 404
