@@ -51,12 +51,13 @@ def study_row(
         "00080030": _value("TM", study.study_time),
         "00080050": _value("SH", study.accession_number),
         "00080056": _ONLINE if study.instance_count else _NEARLINE,
-        "00080061": _values("CS", study.modalities),
         "00080080": _value("LO", institution.name),
         "00080090": _name(study.referring_physician_name),
         "00081030": _value("LO", study.study_description),
         "00081190": {"vr": "UR", "Value": [f"{base}/studies/{study.study_instance_uid}"]},
     }
+    if study.modalities:  # OHIF takes an empty one for a fault of the whole list
+        row["00080061"] = {"vr": "CS", "Value": list(study.modalities)}
     namespaced = not root.institution_code
     if namespaced:
         row["00090010"] = _CREATOR

@@ -224,6 +224,14 @@ def archived(province: Province, tmp_path: Path) -> list[archive.Stored]:
     return archive.archive_files(province.near, [row.path for row in names], tmp_path=tmp_path)
 
 
+def test_a_study_of_unknown_modality_says_nothing_of_it(province: Province, reader: Any) -> None:
+    archive.make_indexed_study(province.near, "1.2.3.4", modalities=[])
+
+    (row,) = reader.get("/dicom-web/studies?StudyInstanceUID=1.2.3.4").json()
+
+    assert "00080061" not in row
+
+
 def test_counts_of_search_results_are_those_of_the_archive(
     archived: list[archive.Stored], reader: Any
 ) -> None:
