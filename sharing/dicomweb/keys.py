@@ -140,7 +140,7 @@ def _requests(search: Search) -> Condition:
     if all(len(values) == 1 and not matching.has_wildcard(values[0]) for values in wanted.values()):
         item = [{tag: values[0].strip() for tag, values in wanted.items()}]
         sql = f"{known} AND {{e}}.request_attributes @> %s::jsonb"
-        return Condition(sql, (orjson.dumps(item).decode(),), indexed=True)
+        return Condition(sql, (orjson.dumps(item).decode(),), indexed=True, share=0)
     asked = " AND ".join(
         "(" + " OR ".join([f"r->>'{tag}' LIKE %s"] * len(values)) + ")"
         for tag, values in wanted.items()

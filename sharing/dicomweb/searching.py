@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from sharing.dicomweb import frequency
-from sharing.dicomweb.keys import series_conditions, study_conditions
+from sharing.dicomweb.keys import SERIES_KEYS, series_conditions, study_conditions
 from sharing.dicomweb.matching import Condition, all_of, day_range
 from sharing.dicomweb.query import EMPTY, MAX_RESULTS, SearchTooBroad
 from sharing.selectors import DERIVED_MODALITIES, codes
@@ -31,6 +31,7 @@ _ONE_BY_ONE = 24
 _DEEP = 1_000  # results to be skipped, which each of them would have to read
 # Of the newest studies so many are walked over, at least, before an index is asked for all that match.
 _CHEAP, _MARGIN, _PROBED = 4_000, 2.5, 1_000
+_PROBED_FOR_SERIES = 6_000
 # What no index answers may take so long; then the searcher is asked for a narrower key.
 _TIMEOUT_MS = 8_000
 TOO_SLOW = (
@@ -164,33 +165,69 @@ def search_series(
     condition = all_of(
         [*study_conditions(search, within.institution_of), *series_conditions(search)]
     )
-    sight, params = _sight("s", within)
-    where = f"{sight} AND {condition.of('s', 'e')}"
-    params += condition.params
     if study_ids:
-        condition = Condition(condition.sql, condition.params, indexed=True)
-        if also:  # as one list of keys: no index leads to either of two conditions
-            own = "ARRAY(SELECT id FROM sharing_series WHERE study_id = ANY(%s))"
-            where += f" AND e.id = ANY({own} || %s::bigint[])"
-            params += [list(study_ids), list(also)]
-        else:
-            where += " AND s.id = ANY(%s)"
-            params.append(list(study_ids))
-        order = _BY_NUMBER
+        rows = _rows(*_series_of(study_ids, also, condition, within, search))
     else:
-        where += _no_better_copy(condition, within, params, of_series=True)
-        order = f"{_NEWEST}, {_BY_NUMBER}"
-    sql = (  # of names and placeholders; every value is a parameter, here as below
-        f"SELECT {_STUDY}, {_SERIES} FROM sharing_series e JOIN sharing_study s ON s.id = e.study_id"  # noqa: S608
-        f" WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s"
-    )
-    limited = bool(search.keys) and not condition.indexed
-    rows = _rows(sql, [*params, search.page_size + 1, search.offset], limited=limited)
+        rows = _series_found(condition, within, search)
     found = [
         (FoundStudy._make(row[:_STUDY_WIDTH]), FoundSeries._make(row[_STUDY_WIDTH:]))
         for row in rows
     ]
     return _page(found, search)
+
+
+def _series_found(condition: Condition, within: Within, search: Search) -> list[tuple[Any, ...]]:
+    """The page and one row more; where a key is of the series, the newest studies are tried first."""
+    probed = condition.share != 0 and any(key in SERIES_KEYS for key in search.keys)
+    for among in (_PROBED_FOR_SERIES, 0) if probed else (0,):
+        limited = bool(search.keys) and condition.share != 0 and not among
+        rows = _rows(*_series_anywhere(condition, within, search, among), limited=limited)
+        if len(rows) > search.page_size:
+            break
+    return rows
+
+
+def _series_anywhere(
+    condition: Condition, within: Within, search: Search, among: int
+) -> tuple[str, list[Any]]:
+    """Series of all visible studies, or of ``among`` so many of the newest."""
+    if among:
+        newest, params = _newest(within, search, among)
+        source, where = f"({newest}) s", ""
+    else:
+        sight, params = _sight("s", within)
+        source, where = "sharing_study s", f"{sight} AND "
+    where += condition.of("s", "e")
+    params += condition.params
+    where += _no_better_copy(condition, within, params, of_series=True)
+    sql = (  # of names and placeholders; every value is a parameter, here as below
+        f"SELECT {_STUDY}, {_SERIES} FROM {source} JOIN sharing_series e ON e.study_id = s.id"  # noqa: S608
+        f" WHERE {where} ORDER BY {_NEWEST}, {_BY_NUMBER} LIMIT %s OFFSET %s"
+    )
+    return sql, [*params, search.page_size + 1, search.offset]
+
+
+def _series_of(
+    study_ids: Sequence[int],
+    also: Sequence[int],
+    condition: Condition,
+    within: Within,
+    search: Search,
+) -> tuple[str, list[Any]]:
+    """Series of these studies, and ``also`` these of other copies."""
+    sight, params = _sight("s", within)
+    params += [*condition.params, list(study_ids)]
+    where = f"{sight} AND {condition.of('s', 'e')} AND "
+    if also:  # as one list of keys: no index leads to either of two conditions
+        where += "e.id = ANY(ARRAY(SELECT id FROM sharing_series WHERE study_id = ANY(%s)) || %s::bigint[])"
+        params.append(list(also))
+    else:
+        where += "s.id = ANY(%s)"
+    sql = (
+        f"SELECT {_STUDY}, {_SERIES} FROM sharing_study s JOIN sharing_series e ON e.study_id = s.id"  # noqa: S608
+        f" WHERE {where} ORDER BY {_BY_NUMBER} LIMIT %s OFFSET %s"
+    )
+    return sql, [*params, search.page_size + 1, search.offset]
 
 
 def holders(uids: Sequence[str], within: Within, *, of_series: bool) -> dict[str, list[int]]:
