@@ -46,6 +46,8 @@ class Environment:
     allowed_hosts: tuple[str, ...]
     trusted_origins: tuple[str, ...]
     behind_tls: bool
+    trusted_proxies: tuple[IPNetwork, ...]
+    cors_allowed_origins: tuple[str, ...]
     database: DatabaseURL
     redis_url: str
     object_store_url: str
@@ -116,6 +118,16 @@ def _flag(value: str) -> bool:
 
 def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = _words(value)
+    for origin in origins:
+        parts = urlsplit(origin)
+        whole = f"{parts.scheme}://{parts.netloc}"
+        if origin != "*" and (parts.scheme not in {"http", "https"} or origin != whole):
+            raise ValueError("not an origin")
+    return origins
 
 
 def _positive(value: str) -> int:
@@ -234,6 +246,18 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
         ),
         "trusted_origins": get("TRUSTED_ORIGINS", _words, (), expected="origins, by comma"),
         "behind_tls": get("BEHIND_TLS", _flag, False, expected="0 or 1"),
+        "trusted_proxies": get(
+            "TRUSTED_PROXIES",
+            _networks,
+            _networks("127.0.0.0/8,::1/128"),
+            expected="networks in CIDR form of the proxies that are believed, by comma",
+        ),
+        "cors_allowed_origins": get(
+            "CORS_ALLOWED_ORIGINS",
+            _origins,
+            (),
+            expected="origins such as https://viewer.example.org, by comma, or *",
+        ),
         "database": get(
             "DATABASE_URL", parse_database_url, expected="postgres://USER:PASSWORD@HOST:PORT/NAME"
         ),

@@ -16,6 +16,8 @@ LOOKUP_KEY = ENV.lookup_key
 DATA_DIR = ENV.data_dir
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
+TRUSTED_PROXIES = ENV.trusted_proxies
+CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
 
 OBJECT_STORE_URL = ENV.object_store_url
 REDIS_URL = ENV.redis_url
@@ -64,6 +66,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "common.logs.RequestContextMiddleware",
+    "common.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "common.lanes.StaticFiles",
     "common.lanes.PagePolicy",
@@ -91,7 +94,7 @@ AUTHENTICATION_BACKENDS = [
 ]
 ANONYMOUS_USER_NAME = None  # guardian: a stranger has no row and no rights
 LOGIN_URL = "accounts:login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "sharing:home"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -156,7 +159,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "common.ui.static_files.MountedStaticFiles"},
 }
 WHITENOISE_USE_FINDERS = True
 

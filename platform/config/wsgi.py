@@ -2,7 +2,10 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+
+from common.proxies import TrustedProxies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # A question that nobody waits for any longer must not hold the database: of web processes only, since
@@ -10,4 +13,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Compiling a search costs more than the search: an index of millions makes the planner think otherwise.
 os.environ.setdefault("PGOPTIONS", "-c statement_timeout=30s -c jit=off")
 
-application = get_wsgi_application()
+application = TrustedProxies(get_wsgi_application(), settings.TRUSTED_PROXIES)

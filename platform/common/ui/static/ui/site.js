@@ -13,8 +13,10 @@
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (waitingForPlace) {
       waitingForPlace = false;
-      const place = { h: "/", s: "/studies/" }[event.key];
-      if (place) window.location.assign(place);
+      // The mark leads to the start page, wherever the site is mounted.
+      const start = document.querySelector("a.brand")?.href ?? "/";
+      const place = { h: "", s: "studies/" }[event.key];
+      if (place !== undefined) window.location.assign(start + place);
       return;
     }
     if (event.key === "?" && help) { event.preventDefault(); help.showModal(); }
