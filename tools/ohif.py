@@ -24,6 +24,11 @@ from pathlib import Path
 
 VERSION = "3.13.2"
 PACKAGE = f"@ohif/app@{VERSION}"
+# Of the package's archive, in hexadecimal: what a registry gives out under this name must be what was looked at.
+SHA512 = (
+    "5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee"
+    "a3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10"
+)
 PARTS = Path(__file__).resolve().parent / "viewer"
 # AI segmentation models (108 MB, unused), scripts for logging in elsewhere, a service worker that loads a public CDN.
 LEFT_OUT = (
@@ -91,6 +96,8 @@ def fetch(work: Path) -> Path:
     archives = list(work.glob("*.tgz"))
     if packed.returncode != 0 or not archives:
         raise NotFetched(f"npm could not fetch {PACKAGE}:\n{packed.stderr.strip()}")
+    if hashlib.sha512(archives[0].read_bytes()).hexdigest() != SHA512:
+        raise NotFetched(f"What npm gave as {PACKAGE} is not the package that was reviewed.")
     dist = work / "package" / "dist"
     with tarfile.open(archives[0]) as archive:
         for member in archive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -57,7 +58,7 @@ def ohif() -> ModuleType:
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch) -> dict[str, str]:
+def package(ohif, tmp_path, monkeypatch) -> dict[str, str]:
     """An npm on the path that gives this package; tests change its files."""
     files = dict(FILES)
     archive = tmp_path / "npm" / "ohif.tgz"
@@ -78,6 +79,7 @@ def package(tmp_path, monkeypatch) -> dict[str, str]:
                     info = tarfile.TarInfo(f"package/dist/{name}")
                     info.size = len(content.encode())
                     tar.addfile(info, io.BytesIO(content.encode()))
+            ohif.SHA512 = hashlib.sha512(archive.read_bytes()).hexdigest()
 
     packed = Packed(files)
     packed.write()
@@ -172,3 +174,12 @@ def test_a_package_of_another_form_is_refused_and_what_was_there_stays(
 
     assert (tmp_path / "viewer").resolve() == before
     assert not ohif.is_current(tmp_path)
+
+
+def test_another_package_under_the_same_name_is_refused(ohif, package, tmp_path):
+    ohif.SHA512 = "0" * 128
+
+    with pytest.raises(ohif.NotFetched, match="not the package that was reviewed"):
+        ohif.install(tmp_path)
+
+    assert not (tmp_path / "viewer").exists()
