@@ -6,6 +6,7 @@ bounded by size and hold nothing that an access decision depends on.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -101,6 +102,14 @@ def metadata_lines(prefix: str) -> list[bytes]:
         lines = documents.metadata_lines(metadata_gzip(prefix))
         _lines.put(prefix, lines, weight=sum(map(len, lines)))
     return lines
+
+
+def metadata_plain(prefix: str) -> bytes:
+    """The metadata document as text, for who does not take it compressed."""
+    data = metadata_gzip(prefix)
+    if len(data) > _MIB:
+        return gzip.decompress(data)  # too long to be kept in two forms
+    return b"[" + b",\n".join(metadata_lines(prefix)) + b"]"
 
 
 class OpenPacks:

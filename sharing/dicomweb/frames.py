@@ -219,18 +219,20 @@ def frame_chunks(
 
 def read_chunks(pack: LocalObject, start: int, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
     """Ranges in a row; offsets count from ``start``."""
-    gathered = bytearray()  # of fragments that are smaller than a chunk
+    gathered: list[bytes] = []  # fragments that are smaller than a chunk; one alone is not copied
+    size = 0
     for offset, length in ranges:
-        if gathered and len(gathered) + length > CHUNK_BYTES:
-            yield bytes(gathered)
-            gathered.clear()
+        if gathered and size + length > CHUNK_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
         if length > CHUNK_BYTES:
             with closing(pack.stream(start + offset, length)) as chunks:
                 yield from chunks
         else:
-            gathered += pack.read(start + offset, length)
+            gathered.append(pack.read(start + offset, length))
+            size += length
     if gathered:
-        yield bytes(gathered)
+        yield b"".join(gathered)
 
 
 def _single(

@@ -16,7 +16,7 @@ from common.dicomweb.media_types import Representation
 from common.dicomweb.multipart import Part
 from common.dicomweb.server import ServedPayload, not_modified, weak_tag
 from sharing.dicomweb import trail
-from sharing.dicomweb.documents import OpenPacks, held_series, metadata_gzip
+from sharing.dicomweb.documents import OpenPacks, held_series, metadata_gzip, metadata_plain
 from sharing.dicomweb.origin import JSON_OFFERS
 from sharing.dicomweb.wado import RetrieveView
 
@@ -113,7 +113,7 @@ class SeriesMetadataView(MetadataView):
             answer = HttpResponse(data, content_type=self.form.media_type)
             answer["Content-Encoding"] = "gzip"
         else:
-            answer = HttpResponse(gzip.decompress(data), content_type=self.form.media_type)
+            answer = HttpResponse(metadata_plain(place.prefix), content_type=self.form.media_type)
         return self.finish(answer, etag)
 
 

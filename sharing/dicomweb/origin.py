@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from django.http import HttpRequest
@@ -87,7 +87,7 @@ class OriginView(DICOMwebView):
     def institution_code(self) -> str:
         return str(self.kwargs.get("institution_code", ""))
 
-    @property
+    @cached_property
     def root(self) -> Root:
         """Right behind a proxy too: the host it names, and the prefix the server was mounted at."""
         path = _path_of_root(get_script_prefix())

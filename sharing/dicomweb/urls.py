@@ -27,6 +27,8 @@ def _written(**views: type[DICOMwebView]) -> Callable[..., HttpResponseBase]:
 
 def _resources() -> list[URLPattern]:
     return [
+        # First, because it is asked for most and each pattern before it is tried in vain.
+        path(_FRAMES, frames.RetrieveFramesView.as_view(), name="frames"),
         path(
             "studies",
             _written(get=qido.SearchStudiesView, post=stow.StoreView),
@@ -51,7 +53,6 @@ def _resources() -> list[URLPattern]:
         path(f"{_STUDY}/metadata", metadata.StudyMetadataView.as_view(), name="study-metadata"),
         path(f"{_SERIES}/metadata", metadata.SeriesMetadataView.as_view(), name="series-metadata"),
         path(f"{_INSTANCE}/metadata", metadata.InstanceMetadataView.as_view(), name="metadata"),
-        path(_FRAMES, frames.RetrieveFramesView.as_view(), name="frames"),
         path(
             f"{_INSTANCE}/bulkdata/<str:path>",
             frames.RetrieveBulkDataView.as_view(),

@@ -161,7 +161,7 @@ class InstancesView(RetrieveView):
         forms = instance_forms(self.accepted, "*", single=False)
         return any(form.as_stored for form in islice(forms, 1))
 
-    def arriving(self, reading: on_demand.Reading, *more: SeriesPlace) -> StreamingHttpResponse:
+    def arriving(self, reading: on_demand.Reading, *more: SeriesPlace) -> HttpResponseBase:
         """What is here from its packs and the rest while it comes; no closing boundary where it does not.
 
         Its length is not known, and ``more`` goes out at the end.

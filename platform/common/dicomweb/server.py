@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from typing import Any, Protocol
 from uuid import uuid4
@@ -18,6 +19,8 @@ from common.dicomweb.media_types import MediaType, Representation, choose, parse
 from common.dicomweb.multipart import MultipartPayload, Part
 from common.errors import DomainError, NotFound
 from common.problem import dicomweb_error, domain_error_response
+
+WHOLE_BYTES = 2**20  # payloads up to this size are made at once, not streamed
 
 
 class NotAcceptable(DomainError):
@@ -64,11 +67,16 @@ class ServedPayload(MultipartPayload):
         super().close()
         self._resources.close()
 
-    def response(self) -> StreamingHttpResponse:
+    def response(self) -> HttpResponseBase:
         """The payload as an answer, with its length where every part's is known."""
+        size = self.content_length
+        if size is not None and size <= WHOLE_BYTES:
+            # A frame: one write to the client instead of four, and what cannot be read is an error still.
+            with closing(self):
+                return HttpResponse(b"".join(self), content_type=self.content_type)
         answer = StreamingHttpResponse(self, content_type=self.content_type)
-        if self.content_length is not None:
-            answer["Content-Length"] = str(self.content_length)
+        if size is not None:
+            answer["Content-Length"] = str(size)
         return answer
 
 
