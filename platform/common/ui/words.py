@@ -151,8 +151,8 @@ _WORDS: dict[str, Words] = {
         _("What arrived is kept. Open the study again: the rest is asked for."),
     ),
     "question-unbounded": Words(
-        _("Hospitals are not asked without a patient, a number, a name, a study or a few days."),
-        _("Say whom you look for, or at most 31 days, then ask the hospitals again."),
+        _("The hospitals were not asked: the search is too broad for them."),
+        _("Say whom you look for (two characters of a name at least), or at most 31 days; then ask again."),
     ),
     "rendering-busy": Words(
         _("Other large pictures are being made at this moment."), _("Reload the page in some seconds.")
