@@ -69,6 +69,15 @@ def add_warnings(answer: HttpResponseBase, agent: str, texts: Iterable[str]) -> 
         answer["Warning"] = ", ".join(entries)
 
 
+def add_alternates(answer: HttpResponseBase, addresses: Iterable[str]) -> None:
+    """The same resource elsewhere, in ``Link`` (RFC 8288)."""
+    links = [f'<{address}>; rel="alternate"' for address in addresses][:MOST_NAMED]
+    if before := answer.get("Link"):
+        links.insert(0, before)
+    if links:
+        answer["Link"] = ", ".join(links)
+
+
 def add_coverage(answer: HttpResponseBase, agent: str, coverage: Coverage) -> None:
     """How far a federated answer can be trusted: figures in a header, each gap as a warning, all by link."""
     complete = "?1" if coverage.complete else "?0"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.encoding import escape_uri_path
 
 from common.dicomweb.media_types import DICOM
 from common.dicomweb.multipart import Part
@@ -19,7 +21,7 @@ from sharing import selectors
 from sharing.dicomweb import trail
 from sharing.dicomweb.documents import Held, OpenPacks, held_series
 from sharing.dicomweb.forms import begun, instance_form, transcoded
-from sharing.dicomweb.on_demand import add_warnings, shortfalls
+from sharing.dicomweb.on_demand import add_alternates, add_warnings, shortfalls
 from sharing.dicomweb.origin import OriginView
 from sharing.errors import NotPulledYet
 from sharing.services import on_demand
@@ -36,11 +38,20 @@ class RetrieveView(OriginView):
     """
 
     lacking: Sequence[str] = ()  # of what the hospital lists, in sentences
+    placed: StudyPlace | None = None  # the copy that answers
 
     def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         answer = super().handle(request, *args, **kwargs)
         add_warnings(answer, self.root.url, self.lacking)
+        if self.placed is not None and self.placed.shared and not self.institution_code:
+            add_alternates(answer, self._alternates(self.placed))
         return answer
+
+    def _alternates(self, place: StudyPlace) -> list[str]:
+        """The same resource of the other institutions that hold it."""
+        rest = escape_uri_path(self.request.path[len(reverse("dicomweb:root")) :])
+        codes = selectors.other_copies(self.actor, place)
+        return [f"{self.root.of_institution(code)}/{rest}" for code in codes]
 
     def study(self) -> StudyPlace:
         return selectors.place_study(
@@ -58,7 +69,7 @@ class RetrieveView(OriginView):
                 place=self.study(),
                 series_instance_uid=self.kwargs["series_uid"],
             )
-        self.lacking = shortfalls([place])
+        self.lacking, self.placed = shortfalls([place]), place.study
         return place
 
     def held_series(self) -> SeriesPlace:
@@ -86,7 +97,7 @@ class RetrieveView(OriginView):
             places, missing = on_demand.wait_for_study(actor=self.actor, place=study)
         else:
             places = selectors.list_series_places(study)
-        self.lacking = shortfalls(places, missing)
+        self.lacking, self.placed = shortfalls(places, missing), study
         return places + self.derived(study)
 
     def derived(self, study: StudyPlace) -> list[SeriesPlace]:

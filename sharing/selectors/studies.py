@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 # Where a series is served from: so old at most, as the access decision behind it.
 _KEEP_S = 3.0
 _places: Kept[tuple[Any, ...], Any] = Kept(entries=20_000, keep_s=_KEEP_S)
+_copies: Kept[tuple[Any, ...], list[str]] = Kept(entries=5_000, keep_s=_KEEP_S)
 # Objects that say something about pictures and are none (PS3.3 C.7.3.1.1.1): their home may be another hospital's.
 DERIVED_MODALITIES = ("KO", "PR", "RTSTRUCT", "SEG", "SR")
 
@@ -52,6 +53,7 @@ class StudyPlace:
     institution_code: str
     basis: Basis
     state: str
+    shared: bool = False  # whether another institution may hold the same study
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,18 @@ def copies_of(actor: User, study_instance_uids: Collection[str]) -> dict[str, li
     return copies
 
 
+def other_copies(actor: User, place: StudyPlace) -> list[str]:
+    """Codes of the other institutions whose copy ``actor`` may see; at most some seconds old."""
+    if not place.shared:
+        return []
+    key = ("copies", actor.pk, place.study_instance_uid)
+    codes = _copies.get(key)
+    if codes is None:
+        codes = copies_of(actor, [place.study_instance_uid]).get(place.study_instance_uid, [])
+        _copies.put(key, codes)
+    return [code for code in codes if code != place.institution_code]
+
+
 def forget_series(
     *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
 ) -> bool:
@@ -272,6 +286,7 @@ def forget_series(
 def forget_places() -> None:
     """Look again at the next request, in this process."""
     _places.clear()
+    _copies.clear()
 
 
 def _place_of(actor: User, study: Study) -> StudyPlace:
@@ -285,6 +300,7 @@ def _place_of(actor: User, study: Study) -> StudyPlace:
         institution_code=study.institution.code,
         basis=basis,
         state=study.state,
+        shared=study.shared,
     )
 
 

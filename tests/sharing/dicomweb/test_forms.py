@@ -194,3 +194,21 @@ def test_a_missing_pack_anywhere_in_a_study_is_an_error_before_the_answer_begins
 
     assert answer.status_code == 404
     assert "object" in answer.content.decode().lower()
+
+
+def test_the_other_copies_of_a_study_are_named_at_the_common_root(province, reader, tmp_path):
+    path = dicom_files.row("pydicom/test_files/ct_small.dcm").path
+    here = archive.archive_files(province.near, [path], tmp_path=tmp_path / "a")[0]
+    archive.archive_files(province.partner, [path], tmp_path=tmp_path / "b")
+    archive.archive_files(province.far, [path], tmp_path=tmp_path / "c")  # which may not be seen
+
+    series = here.url.partition("/instances/")[0]
+    for url in (here.url, f"{here.url}/frames/1", f"{series}/metadata"):
+        answer = reader.get(ROOT + url)
+        within = reader.get(f"{ROOT}at/near/{url}")
+
+        assert answer["Link"] == (
+            f'<http://testserver/dicom-web/at/partner/{url}>; rel="alternate"'
+        )
+        assert "Link" not in within
+        assert reader.get(answer["Link"].split(">")[0][1:]).status_code == 200
