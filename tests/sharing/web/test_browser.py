@@ -24,7 +24,7 @@ def test_a_reader_finds_a_patient_on_a_phone(live_server, browsing):
     assert answer.value.request.headers["hx-request"] == "true"
     assert page.locator("#results tbody tr").count() == 1
     assert page.url == f"{live_server.url}/studies/"
-    page.click("#results tbody a")
+    page.click("#results tbody th a")
     page.wait_for_url(f"**/{province.study.study_instance_uid}/")
     assert "张三" in page.locator("h1").inner_text()
     assert complaints == []
