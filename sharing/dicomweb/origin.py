@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from django.http import HttpRequest
+import orjson
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix, reverse
 
@@ -14,6 +15,7 @@ from common.dicomweb.media_types import DICOM_JSON, Representation
 from common.dicomweb.server import DICOMwebView
 from common.errors import NotFound
 from sharing import selectors
+from sharing.dicomweb.capabilities import JSON, METHODS, WADL, as_json, as_wadl
 from sharing.dicomweb.on_demand import not_here_yet
 from sharing.errors import NotPulledYet
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from common.accounts.models import User
 
 
+_AT_INSTITUTION = "at/<slug:institution_code>/"
 JSON_OFFERS = (
     Representation(DICOM_JSON, multipart=False),
     Representation("application/json", multipart=False),
@@ -77,6 +80,32 @@ class OriginView(DICOMwebView):
             series_instance_uid=series,
             institution_code=self.institution_code,
         )
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The methods; and the Capabilities Description of the resource where one asks for it (§8.9)."""
+        match = request.resolver_match
+        name = match.url_name if match is not None else None
+        if name not in METHODS or match is None:
+            return super().options(request, *args, **kwargs)
+        if not any(each.name in (WADL, JSON) for each in self.accepted):
+            return super().options(request, *args, **kwargs)
+        mount = reverse("dicomweb:root").removeprefix(get_script_prefix())
+        route = match.route.removeprefix(mount).removeprefix(_AT_INSTITUTION)
+        return self.described([(str(name), route)])
+
+    def described(self, routes: list[tuple[str, str]]) -> HttpResponse:
+        """The Capabilities Description of these resources."""
+        form = self.negotiate(
+            (Representation(WADL, multipart=False), Representation(JSON, multipart=False)),
+            refusal=f"Capabilities are described as {WADL} or {JSON}.",
+        )
+        base = self.root.url
+        if form.media_type == JSON:
+            answer = HttpResponse(orjson.dumps(as_json(base, routes)), content_type=JSON)
+        else:
+            answer = HttpResponse(as_wadl(base, routes), content_type=WADL)
+        answer["Allow"] = self.allowed
+        return answer
 
     @property
     def actor(self) -> User:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from common.dicomweb.server import DICOMwebView, NoSuchResource, resource
+from common.errors import NotFound
 from sharing.dicomweb import deletion, frames, metadata, qido, rendered, stow, wado
+from sharing.dicomweb.origin import OriginView
 
 app_name = "dicomweb"
 
@@ -71,9 +75,23 @@ def _resources() -> list[URLPattern]:
     ]
 
 
+_RESOURCES = _resources()
+
+
+class RootView(OriginView):
+    """The service itself: OPTIONS describes all of its resources (PS3.18 §8.9)."""
+
+    def get(self, request: HttpRequest, **_: str) -> HttpResponse:
+        raise NotFound("There is no such DICOMweb resource.")
+
+    def options(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+        return self.described([(str(each.name), str(each.pattern)) for each in _RESOURCES])
+
+
 urlpatterns = [
-    path("", NoSuchResource.as_view(), name="root"),
-    *_resources(),
+    path("", RootView.as_view(), name="root"),
+    *_RESOURCES,
+    path("at/<slug:institution_code>/", RootView.as_view()),
     path("at/<slug:institution_code>/", include((_resources(), "at"))),
     path("<path:rest>", NoSuchResource.as_view()),
 ]
