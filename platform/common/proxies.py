@@ -21,6 +21,8 @@ _SPOKEN = (
     "HTTP_X_FORWARDED_PORT",
     "HTTP_X_FORWARDED_PREFIX",
 )
+# What a proxy adds that says nothing of the above.
+_OF_PROXIES = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]*))\s*')
@@ -44,6 +46,8 @@ class TrustedProxies:
             else:
                 for name in _SPOKEN:
                     environ.pop(name, None)
+        elif not any(name in environ for name in _OF_PROXIES):
+            _complete(environ)
         return self._application(environ, start_response)
 
     def _is_trusted(self, address: str) -> bool:
@@ -110,6 +114,17 @@ def _name(environ: Environ, host: str, port: str) -> None:
         named = f"{named}:{port}"
     environ["HTTP_HOST"] = named
     environ["SERVER_PORT"] = found[1] or port or _USUAL[scheme]
+
+
+def _complete(environ: Environ) -> None:
+    """The port that the caller connected to, where its Host leaves it out against RFC 9110 §7.2.
+
+    dicomweb-client does, and would look for bulk data on another port than the one that it asked.
+    """
+    named, port = str(environ.get("HTTP_HOST", "")), str(environ.get("SERVER_PORT", ""))
+    found = _HOST.fullmatch(named)
+    if found and not found[1] and port.isdigit() and port != _USUAL[environ["wsgi.url_scheme"]]:
+        environ["HTTP_HOST"] = f"{named}:{port}"
 
 
 def _mount(environ: Environ, prefix: str) -> None:

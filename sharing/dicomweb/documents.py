@@ -67,6 +67,8 @@ class Held:
 _held: Kept[str, Held] = Kept(entries=1_000, weight=48 * _MIB)
 _metadata: Kept[str, bytes] = Kept(entries=1_000, weight=16 * _MIB)
 _lines: Kept[str, list[bytes]] = Kept(entries=1_000, weight=32 * _MIB)
+_addressed: Kept[tuple[str, str], bytes] = Kept(entries=1_000, weight=16 * _MIB)
+_RELATIVE = b'"BulkDataURI":"instances/'
 
 
 def held_series(place: SeriesPlace) -> Held:
@@ -110,6 +112,23 @@ def metadata_plain(prefix: str) -> bytes:
     if len(data) > _MIB:
         return gzip.decompress(data)  # too long to be kept in two forms
     return b"[" + b",\n".join(metadata_lines(prefix)) + b"]"
+
+
+def with_addresses(text: bytes, series_url: str) -> bytes:
+    """The text with whole addresses of bulk data: many clients take a relative one for one of their own page."""
+    return text.replace(_RELATIVE, f'"BulkDataURI":"{series_url}/instances/'.encode())
+
+
+def metadata_gzip_at(prefix: str, series_url: str) -> bytes:
+    """The metadata document with whole addresses, compressed; as it is stored where it refers to nothing."""
+    data = _addressed.get((prefix, series_url))
+    if data is None:
+        text = metadata_plain(prefix)
+        data = metadata_gzip(prefix)
+        if _RELATIVE in text:
+            data = gzip.compress(with_addresses(text, series_url), compresslevel=1, mtime=0)
+        _addressed.put((prefix, series_url), data, weight=len(data))
+    return data
 
 
 class OpenPacks:

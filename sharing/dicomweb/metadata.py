@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,20 @@ from common.dicomweb.media_types import Representation
 from common.dicomweb.multipart import Part
 from common.dicomweb.server import ServedPayload, not_modified, weak_tag
 from sharing.dicomweb import trail
-from sharing.dicomweb.documents import OpenPacks, held_series, metadata_gzip, metadata_plain
+from sharing.dicomweb.documents import (
+    OpenPacks,
+    held_series,
+    metadata_gzip,
+    metadata_gzip_at,
+    metadata_plain,
+    with_addresses,
+)
 from sharing.dicomweb.origin import JSON_OFFERS
 from sharing.dicomweb.wado import RetrieveView
 
 if TYPE_CHECKING:
     from sharing.selectors import SeriesPlace
 
-_RELATIVE = b'"BulkDataURI":"instances/'
 OFFERS = (*JSON_OFFERS, Representation(DICOM_XML))
 JSON_OR_XML = (
     "Metadata are given as application/dicom+json, "
@@ -55,15 +60,10 @@ class MetadataView(RetrieveView):
             held = held_series(place)
             for entry in held.index.instances:
                 if instance_uid in ("", entry.sop_instance_uid):
-                    line = self.absolute(place, held.metadata(entry.sop_instance_uid))
+                    line = with_addresses(held.metadata(entry.sop_instance_uid), self.url_of(place))
                     document = native_xml(orjson.loads(line))
                     location = f"{self.url_of(place)}/instances/{entry.sop_instance_uid}/metadata"
                     yield Part(DICOM_XML, [document], len(document), location)
-
-    def absolute(self, place: SeriesPlace, text: bytes) -> bytes:
-        """With whole addresses of bulk data: relative ones hold for the series' own document only."""
-        base = f"{self.url_of(place)}/instances/"
-        return text.replace(_RELATIVE, b'"BulkDataURI":"' + base.encode())
 
     def finish(self, answer: HttpResponseBase, etag: str) -> HttpResponseBase:
         answer["ETag"] = etag
@@ -91,29 +91,31 @@ class StudyMetadataView(MetadataView):
     def _array(self, places: list[SeriesPlace]) -> Iterator[bytes]:
         opening = b"["
         for place in places:
-            text = self.absolute(place, gzip.decompress(metadata_gzip(place.prefix)))
+            text = with_addresses(metadata_plain(place.prefix), self.url_of(place))
             yield opening + text.strip()[1:-1]
             opening = b",\n"
         yield b"]"
 
 
 class SeriesMetadataView(MetadataView):
-    """``/studies/{study}/series/{series}/metadata``: the stored document, compressed if accepted."""
+    """``/studies/{study}/series/{series}/metadata``: the stored document, compressed if accepted (ADR 0020)."""
 
     def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
         place = self.series()
         same, etag = self.begin(place.prefix)
         if same is not None:
             return same
-        data = metadata_gzip(place.prefix)
+        metadata_gzip(place.prefix)  # a lost document is an error before anything is noted
         trail.record_read(self.actor, place.study, purpose=trail.VIEW)
         if self.form.media_type == DICOM_XML:
             return self.finish(self.as_xml([place]), etag)
         if accepts_gzip(request):
+            data = metadata_gzip_at(place.prefix, self.url_of(place))
             answer = HttpResponse(data, content_type=self.form.media_type)
             answer["Content-Encoding"] = "gzip"
         else:
-            answer = HttpResponse(metadata_plain(place.prefix), content_type=self.form.media_type)
+            text = with_addresses(metadata_plain(place.prefix), self.url_of(place))
+            answer = HttpResponse(text, content_type=self.form.media_type)
         return self.finish(answer, etag)
 
 
@@ -129,7 +131,7 @@ class InstanceMetadataView(MetadataView):
         trail.record_read(self.actor, place.study, purpose=trail.VIEW)
         if self.form.media_type == DICOM_XML:
             return self.finish(self.as_xml([place], instance_uid), etag)
-        body = b"[" + self.absolute(place, line) + b"]"
+        body = b"[" + with_addresses(line, self.url_of(place)) + b"]"
         return self.finish(HttpResponse(body, content_type=self.form.media_type), etag)
 
 

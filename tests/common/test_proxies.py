@@ -94,6 +94,19 @@ def test_a_prefix_that_the_proxy_left_is_taken_off():
     assert passed(headers, path="/a/bc")["PATH_INFO"] == "/a/bc"
 
 
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        pytest.param({"Host": "inner"}, "inner:8000", id="left out by the client"),
+        pytest.param({"Host": "[::1]"}, "[::1]:8000", id="of an address in brackets"),
+        pytest.param({"Host": "inner", "X-Real-IP": "192.0.2.1"}, "inner", id="behind a proxy"),
+        pytest.param({"Host": "a b"}, "a b", id="no host at all"),
+    ],
+)
+def test_a_port_that_the_client_leaves_out_is_the_one_that_it_connected_to(headers, host):
+    assert passed(headers)["HTTP_HOST"] == host
+
+
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::1", "nonsense"])
 def test_nobody_else_is_believed(address):
     environ = passed(

@@ -218,7 +218,7 @@ def test_metadata_is_the_stored_document_at_every_level(small: archive.Stored, r
     assert "Content-Encoding" not in plain
     assert json.loads(plain.content)[0]["00080018"]["Value"] == [small.header.sop_instance_uid]
     absolute = f"http://testserver{ROOT}{small.url}/bulkdata/7FE00010"
-    for answer in (by_study, by_instance):
+    for answer in (plain, by_study, by_instance):
         [attributes] = json.loads(body_of(answer))
         assert attributes["7FE00010"]["BulkDataURI"] == absolute
     for answer in (plain, packed, by_study, by_instance):
