@@ -15,6 +15,7 @@ Needs DATABASE_URL and REDIS_URL (``tools/services env``), wrk, and for the comp
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import io
 import json
@@ -102,14 +103,14 @@ def asked(size: int) -> dict[str, list[str]]:
 
 
 def measure(
-    url: str, paths: list[str], clients: int, seconds: float, headers: dict[str, str], work: Path
+    url: str, paths: list[str], clients: int, seconds: int, headers: dict[str, str], work: Path
 ) -> dict[str, float]:
     """Milliseconds at the middle and at the end, and requests a second; an error ends the run."""
     prefix = "/" + url.split("/", 3)[3]
     listed = work / "addresses.txt"
     listed.write_text("\n".join(prefix + path for path in paths), encoding="utf-8")
     given = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    argv = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "30s", *given]
+    argv = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", *given]
     argv += [
         "-s",
         str(ROOT / "benchmarks" / "qido.lua"),
@@ -202,13 +203,12 @@ def found_by(url: str, paths: list[str], headers: dict[str, str]) -> float:
 
 def _wait(port: int, path: str) -> None:
     for _ in range(300):
-        try:
+        with contextlib.suppress(OSError):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", path)
             if connection.getresponse().status == 200:
                 return
-        except OSError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise SystemExit("the web server does not answer")
 
 
@@ -272,7 +272,7 @@ def main() -> None:
         "--orthanc", type=int, default=10_000, help="largest size that Orthanc is filled to"
     )
     parser.add_argument("--clients", default="1,8,32")
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--sight", default="10,100", help="of the 100 hospitals")
     parser.add_argument(
         "--filled", default="", help="address of a database that index_filler.py has filled"
