@@ -81,7 +81,7 @@ def test_every_transaction_of_the_python_client(client: DICOMwebClient) -> None:
     assert_rendered(client, slices[0])
 
     client.delete_study(study, additional_params={"reason": "duplicate"})
-    assert client.search_for_series(study) == []
+    assert client.search_for_studies(search_filters={"StudyInstanceUID": study}) == []
 
 
 def assert_frames(client: DICOMwebClient, cine: Dataset) -> None:
