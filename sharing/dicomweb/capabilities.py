@@ -76,6 +76,14 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "metadata": (_get("Retrieve metadata", _METADATA),),
     "frames": (_get("Retrieve frames", _FRAMES),),
     "bulkdata": (_get("Retrieve bulk data", (OCTET_STREAM, _RELATED.format(OCTET_STREAM))),),
+    **{
+        f"{level}-{what}": (_get(f"Retrieve {said} of all", answers),)
+        for level in ("study", "series", "instance")
+        for what, said, answers in (
+            ("bulkdata", "bulk data", (_RELATED.format(OCTET_STREAM),)),
+            ("pixeldata", "pixels", tuple(form for form in _FRAMES if "multipart" in form)),
+        )
+    },
     "rendered": (_get("Rendered instance", (*_PICTURES, *_MANY_PICTURES), *_DRAWN),),
     "frame-rendered": (_get("Rendered frames", (*_PICTURES, *_MANY_PICTURES), *_DRAWN),),
     "study-rendered": (_get("Rendered study", (*_MANY_PICTURES, "image/gif"), *_DRAWN),),

@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from common.dicomweb.server import DICOMwebView, NoSuchResource, resource
 from common.errors import NotFound
-from sharing.dicomweb import deletion, frames, metadata, qido, rendered, stow, wado
+from sharing.dicomweb import bulk_of_many, deletion, frames, metadata, qido, rendered, stow, wado
 from sharing.dicomweb.origin import OriginView
 
 app_name = "dicomweb"
@@ -62,6 +62,14 @@ def _resources() -> list[URLPattern]:
             frames.RetrieveBulkDataView.as_view(),
             name="bulkdata",
         ),
+        *[
+            path(f"{place}/{what}", view.as_view(), name=f"{name}-{what}")
+            for place, name in ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance"))
+            for what, view in (
+                ("bulkdata", bulk_of_many.BulkDataOfManyView),
+                ("pixeldata", bulk_of_many.PixelDataOfManyView),
+            )
+        ],
         path(f"{_INSTANCE}/rendered", rendered.RenderedView.as_view(), name="rendered"),
         path(f"{_FRAMES}/rendered", rendered.RenderedView.as_view(), name="frame-rendered"),
         path(f"{_INSTANCE}/thumbnail", rendered.ThumbnailView.as_view(), name="thumbnail"),

@@ -212,3 +212,29 @@ def test_the_other_copies_of_a_study_are_named_at_the_common_root(province, read
         )
         assert "Link" not in within
         assert reader.get(answer["Link"].split(">")[0][1:]).status_code == 200
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_all_bulk_data_and_all_pixels_of_a_level_come_in_parts(native, reader, level):
+    study, _, rest = native.url.partition("/series/")
+    url = {"study": study, "series": f"{study}/series/{rest.split('/')[0]}"}.get(level, native.url)
+    octets = 'multipart/related; type="application/octet-stream"'
+
+    values = parts_of(get(reader, f"{url}/bulkdata", octets))
+    frames = parts_of(get(reader, f"{url}/pixeldata", octets))
+    made = parts_of(get(reader, f"{url}/pixeldata", 'multipart/related; type="image/jls"'))
+
+    base = f"http://testserver{ROOT}{native.url}"
+    pixels = pydicom.dcmread(io.BytesIO(native.data)).PixelData
+    by_place = {header["content-location"]: data for header, data in values}
+    assert by_place[f"{base}/bulkdata/7FE00010"] == pixels
+    assert [(header["content-location"], data) for header, data in frames] == [
+        (f"{base}/frames/1", pixels)
+    ]
+    assert [header["content-type"] for header, _ in made] == [f"image/jls; transfer-syntax={JLS}"]
+
+
+def test_what_has_no_pixels_has_none_to_give(province, reader, tmp_path):
+    report = store(province, tmp_path, "pydicom/test_files/rtplan.dcm")[0]
+
+    assert reader.get(f"{ROOT}{report.url}/pixeldata").status_code == 404

@@ -22,7 +22,7 @@ from pydicom.uid import (
 from common.dicom.codecs.decoding import CODECS, NATIVE, decode_frame, require_plausible
 from common.dicom.codecs.errors import NotDecodable, NotEncodable
 from common.dicom.codecs.pool import decoder_pool
-from common.dicom.codecs.spec import PixelSpec
+from common.dicom.codecs.spec import PIXEL_TAGS, PixelSpec
 
 NATIVE_TARGETS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 _BYTES, _WORDS, _LONGS = frozenset({8}), frozenset({8, 16}), frozenset({8, 16, 32})
@@ -70,6 +70,11 @@ class Recipe:
     def target(self) -> Target | None:
         """The compressed form; None for native ones."""
         return TARGETS.get(self.target_uid)
+
+    def without_header(self) -> Recipe:
+        """The same with the few attributes that describe pixels, where many recipes are held at once."""
+        kept = {tag: self.attributes[tag] for tag in PIXEL_TAGS if tag in self.attributes}
+        return replace(self, attributes=kept)
 
     @property
     def photometric_interpretation(self) -> str:

@@ -9,6 +9,10 @@ from typing import Any
 from common.dicom.codecs.errors import NotDecodable
 
 MAX_SAMPLES = 256 * 2**20  # of one frame, as some 16,000 by 16,000: more is no picture
+# Samples per Pixel, Photometric Interpretation, Planar Configuration, Rows, Columns, bits, representation.
+PIXEL_TAGS = (
+    "00280002", "00280004", "00280006", "00280010", "00280011", "00280100", "00280101", "00280103",
+)  # fmt: skip
 _ALLOCATED = frozenset({1, 8, 16, 32, 64})
 
 
