@@ -46,8 +46,10 @@ from sharing.services.storing.derived import reader_may_store
 
 DICOM_XML = "application/dicom+xml"
 METADATA = (DICOM_JSON, "application/json", DICOM_XML)
-MOST_METADATA_BYTES = 32 * 2**20
-MOST_PARTS = 100_000
+MOST_METADATA_BYTES = 32 * 2**20  # of one request, in however many parts
+# Objects and arrays of its JSON: in memory each takes fifty times the bytes that it was sent in.
+MOST_METADATA_NODES = 2_000_000
+MOST_PARTS = 100_000  # and data sets
 OFFERS = (
     Representation(DICOM_JSON, multipart=False),
     Representation("application/json", multipart=False),
@@ -97,7 +99,9 @@ class StoreView(OriginView):
                 OFFERS, refusal=f"The answer is given as {DICOM_JSON} or {DICOM_XML}."
             )
             chunks, media_type = self._body(request)
-            rule = reader_may_store(self.actor) if target.derived_only else None
+            rule = None
+            if target.derived_only:
+                rule = reader_may_store(self.actor, institution_id=target.institution_id)
             with (
                 _slot(),
                 open_request(
@@ -185,40 +189,67 @@ def _receive_files(store: StoreRequest, parts: Iterable[IncomingPart]) -> None:
 
 
 def _receive_metadata(store: StoreRequest, parts: Iterable[IncomingPart], root: str) -> None:
-    described: list[Any] = []
+    described = _Described(store)
     with spool_folder("bulk") as folder, BulkSpool(folder / "bulk") as bulk:
         try:
             for part in parts:
                 media_type = parse_media_type(part.content_type)
                 if media_type is None or media_type.name in METADATA:
-                    kind = media_type.name if media_type else root
-                    described += _metadata_of(store, part, kind)
+                    described.add(part, media_type.name if media_type else root)
                 else:
                     location = part.headers.get("content-location", "")
                     bulk.add(location, part.content_type, part.chunks())
         except MalformedDicom as error:
             store.refuse(Failure.NOT_UNDERSTOOD, error.message)
+        except BodyTooLarge:
+            described.data_sets.clear()  # nothing of it is stored: no use to make files of it
+            raise
         finally:
-            for attributes in described:
+            for attributes in described.data_sets:
                 store.compose(attributes, find_bulk=bulk.find)
 
 
-def _metadata_of(store: StoreRequest, part: IncomingPart, kind: str) -> list[dict[str, Any]]:
-    raw = bytearray()
-    for chunk in part.chunks():
-        raw += chunk
-        if len(raw) > MOST_METADATA_BYTES:
-            raise BodyTooLarge("The metadata are larger than 32 MiB.")
-    try:
-        found = read_native_xml(bytes(raw)) if kind == DICOM_XML else orjson.loads(bytes(raw))
-    except MalformedDicom as error:
-        store.refuse(Failure.NOT_UNDERSTOOD, error.message)
-        return []
-    except ValueError:
-        store.refuse(Failure.NOT_UNDERSTOOD, "The metadata are not JSON.")
-        return []
-    items = found if isinstance(found, list) else [found]
-    good = [item for item in items if isinstance(item, dict)]
-    for _ in range(len(items) - len(good)):
-        store.refuse(Failure.NOT_UNDERSTOOD, "The metadata hold something else than data sets.")
-    return good
+class _Described:
+    """The data sets that a request describes. Bounded over all of its parts, since they are held in memory."""
+
+    def __init__(self, store: StoreRequest) -> None:
+        self.data_sets: list[dict[str, Any]] = []
+        self._store = store
+        self._bytes = self._nodes = self._items = 0
+
+    def add(self, part: IncomingPart, kind: str) -> None:
+        """Read one part with metadata.
+
+        Raises:
+            BodyTooLarge: this is more than is held in memory.
+        """
+        raw = bytearray()
+        for chunk in part.chunks():
+            raw += chunk
+            self._bytes += len(chunk)
+            if self._bytes > MOST_METADATA_BYTES:
+                raise BodyTooLarge("The metadata are larger than 32 MiB.")
+        try:
+            found = read_native_xml(bytes(raw)) if kind == DICOM_XML else self._json(raw)
+        except MalformedDicom as error:
+            self._store.refuse(Failure.NOT_UNDERSTOOD, error.message)
+            return
+        except ValueError:
+            self._store.refuse(Failure.NOT_UNDERSTOOD, "The metadata are not JSON.")
+            return
+        items = found if isinstance(found, list) else [found]
+        self._items += len(items)
+        if self._items > MOST_PARTS:
+            raise BodyTooLarge("The metadata hold more data sets than are taken at once.")
+        good = [item for item in items if isinstance(item, dict)]
+        for _ in range(len(items) - len(good)):
+            self._store.refuse(
+                Failure.NOT_UNDERSTOOD, "The metadata hold something else than data sets."
+            )
+        self.data_sets += good
+
+    def _json(self, raw: bytearray) -> Any:
+        self._nodes += raw.count(b"{") + raw.count(b"[")
+        if self._nodes > MOST_METADATA_NODES:
+            raise BodyTooLarge("The metadata have more values than are taken at once.")
+        return orjson.loads(raw)

@@ -24,6 +24,7 @@ from hospitals import selectors as hospital_selectors
 from sharing.errors import NotDeleted, ReasonMissing, StudyBeingStored, StudyIsDeleted
 from sharing.models import Deletion, Quarantined, ReceivedInstance, Series, Study
 from sharing.services import gathering, holding
+from sharing.services.locks import PURGE, if_free
 
 log = structlog.get_logger(__name__)
 
@@ -185,7 +186,15 @@ def _name(actor: Actor) -> str:
 
 
 def purge_due(*, limit: int = 100) -> int:
-    """Remove the bytes of studies whose grace has ended; returns how many. A legal hold keeps them."""
+    """Remove the bytes of studies whose grace has ended; returns how many. A legal hold keeps them.
+
+    One at a time, wherever it runs: a second one that is late would remove what was stored anew after the first.
+    """
+    with if_free(PURGE, 0) as mine:
+        return _purge_due(limit) if mine else 0
+
+
+def _purge_due(limit: int) -> int:
     for unfinished in Deletion.objects.filter(kept_at=None)[:limit]:
         # The process died between the row and the bucket.
         if unfinished.purged_at and not unfinished.lifted_at:

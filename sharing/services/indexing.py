@@ -58,10 +58,8 @@ def write_index_row(*, institution_id: int, row: Row) -> Study | None:
     if not is_valid_uid(uid):
         log.warning("discovery.study_without_uid", institution_id=institution_id)
         return None
-    if Deletion.objects.filter(
-        institution_id=institution_id, study_instance_uid=uid, lifted_at=None
-    ).exists():
-        return None  # the institution deleted it here: its archive may still list it (ADR 0016)
+    if _is_deleted(institution_id, uid):
+        return None
     described, listed = _described(row), _listed(row)
     study, created = Study.objects.select_for_update(no_key=True).get_or_create(
         institution_id=institution_id,
@@ -69,6 +67,10 @@ def write_index_row(*, institution_id: int, row: Row) -> Study | None:
         defaults={**described, **listed, "found_at": listed["checked_at"]},
     )
     if created:
+        # Asked again, for a deletion that has just taken the row away.
+        if _is_deleted(institution_id, uid):
+            study.delete()
+            return None
         return study
     changes: dict[str, Any] = dict(listed)
     if study.state == Study.State.INDEXED:
@@ -78,6 +80,14 @@ def write_index_row(*, institution_id: int, row: Row) -> Study | None:
     for name, value in changes.items():
         setattr(study, name, value)
     return study
+
+
+def _is_deleted(institution_id: int, study_instance_uid: str) -> bool:
+    """The institution deleted it here: its archive may still list it (ADR 0016)."""
+    deletions = Deletion.objects.filter(
+        institution_id=institution_id, study_instance_uid=study_instance_uid, lifted_at=None
+    )
+    return deletions.exists()
 
 
 @transaction.atomic

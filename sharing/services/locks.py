@@ -9,6 +9,7 @@ from django.db import connection
 
 CERTIFY = 0x63657274
 GATHER = 0x67617468
+PURGE = 0x70757267
 
 
 @contextmanager

@@ -26,6 +26,9 @@ IMPLEMENTATION_VERSION = b"IMAGING-CLOUD"
 MAX_DEPTH = 16
 MAX_SHORT_BYTES = 0xFFFE
 MAX_BULK_BYTES = 32 * 2**20  # of a value other than the pixels, which is held in memory
+MAX_ALL_BULK_BYTES = (
+    128 * 2**20
+)  # of all such values of one data set; several may name the same part
 PIXEL_DATA = 0x7FE00010
 _TAG = struct.Struct("<HH").pack
 _TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
@@ -61,7 +64,7 @@ def compose(attributes: Mapping[str, Any], *, find_bulk: FindBulk) -> Iterator[b
     pixels = attributes.get("7FE00010")
     syntax, encapsulated = _transfer_syntax(pixels, find_bulk)
     meta = _file_meta(attributes, syntax)
-    before, after = _data_set(attributes, find_bulk)
+    before, after = _data_set(attributes, _bounded(find_bulk))
     yield b"\0" * 128 + b"DICM" + meta + before
     if isinstance(pixels, Mapping):
         yield from _pixels(pixels, find_bulk, encapsulated=encapsulated)
@@ -70,6 +73,23 @@ def compose(attributes: Mapping[str, Any], *, find_bulk: FindBulk) -> Iterator[b
 
 def _bad(text: str) -> MalformedDicom:
     return MalformedDicom(UNREADABLE, text)
+
+
+def _bounded(find_bulk: FindBulk) -> FindBulk:
+    left = MAX_ALL_BULK_BYTES
+
+    def find(uri: str) -> BulkValue:
+        nonlocal left
+        value = find_bulk(uri)
+        size = sum(value.sizes)
+        if size > MAX_BULK_BYTES:
+            raise _bad("A bulk value other than the pixels is larger than 32 MiB.")
+        left -= size
+        if left < 0:
+            raise _bad("The bulk values other than the pixels are larger than 128 MiB together.")
+        return value
+
+    return find
 
 
 def _transfer_syntax(pixels: Any, find_bulk: FindBulk) -> tuple[str, bool]:
@@ -176,8 +196,6 @@ def _bulk_bytes(entry: Mapping[str, Any], find_bulk: FindBulk) -> bytes | None:
     if uri is None:
         return None
     value = find_bulk(str(uri))
-    if sum(value.sizes) > MAX_BULK_BYTES:
-        raise _bad("A bulk value other than the pixels is larger than 32 MiB.")
     return b"".join(chunk for part in range(len(value.sizes)) for chunk in value.chunks(part))
 
 

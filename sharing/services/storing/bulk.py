@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from django.conf import settings
 from pydicom.uid import (
     MPEG2MPML,
     MPEG4HP41,
@@ -49,6 +50,7 @@ class BulkSpool:
         self._file = path.open("w+b")
         self._end = 0
         self._count = 0
+        self._given = 0
         self._parts: dict[str, _Parts] = {}
 
     def __enter__(self) -> Self:
@@ -87,6 +89,11 @@ class BulkSpool:
         return BulkValue(sizes, lambda number: self._read(*parts.places[number]), parts.syntax)
 
     def _read(self, start: int, size: int) -> Iterator[bytes]:
+        self._given += size
+        if self._given > settings.STORE_MAX_BYTES:  # one part may be named by many data sets
+            raise MalformedDicom(
+                UNREADABLE, "With its bulk data the request is larger than is taken at once."
+            )
         while size > 0:
             self._file.seek(start)
             chunk = self._file.read(min(size, _CHUNK))

@@ -133,6 +133,8 @@ class StoreRequest:
             except SeriesHasMoved:
                 continue
             except StudyIsDeleted as error:
+                # Nobody may take it for one whose answer was lost, and bring the study back when it is purged.
+                object_store().delete(packed.key)
                 return self._answer(items, fresh, error.message)
             late = [item for item in fresh if item.entry.sop_instance_uid not in written]
             self._compare(

@@ -127,11 +127,8 @@ def _lock_series(
 
 
 def _make_rows(institution_id: int, first: Item, actor: Actor) -> None:
-    deleting.make_way(
-        institution_id=institution_id, study_instance_uid=first.study_instance_uid, actor=actor
-    )
     described = asdict(facts.study_facts(first.attributes))
-    study, _ = Study.objects.get_or_create(
+    study, created = Study.objects.get_or_create(
         institution_id=institution_id,
         study_instance_uid=first.study_instance_uid,
         defaults={
@@ -141,6 +138,11 @@ def _make_rows(institution_id: int, first: Item, actor: Actor) -> None:
             "state": Study.State.PULLING,
         },
     )
+    if created:
+        # Only now: a deletion that took the row away just before is seen, and this one goes with the transaction.
+        deleting.make_way(
+            institution_id=institution_id, study_instance_uid=first.study_instance_uid, actor=actor
+        )
     try:
         with transaction.atomic():
             Series.objects.create(
