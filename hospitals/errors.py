@@ -55,7 +55,7 @@ class CreditCodeInvalid(DomainError):
 
 
 class EndpointMissing(DomainError):
-    """This institution has no endpoint yet."""
+    """This institution has no endpoint yet, and no integrator account that stores."""
 
     code = "endpoint-missing"
     kind = Kind.CONFLICT

@@ -20,12 +20,19 @@ from hospitals.services import EndpointSettings
 Say = Callable[[str], None]
 
 
-def add_endpoint_arguments(parser: ArgumentParser) -> None:
-    """Where the archive is, how it is entered, how gently it is asked, and whether it is probed."""
+def add_endpoint_arguments(parser: ArgumentParser, *, may_push: bool = False) -> None:
+    """Where the archive is, how it is entered, how gently it is asked, and whether it is probed.
+
+    ``may_push``: instead of an address it may be said that the hospital stores by itself.
+    """
     defaults = EndpointSettings()
     address = parser.add_mutually_exclusive_group(required=True)
     address.add_argument("--url", default="", help="base URL of the DICOMweb origin")
     address.add_argument("--folder", default="", help="directory of DICOM files, absolute path")
+    if may_push:
+        address.add_argument(
+            "--push-only", action="store_true", help="nothing is asked: its PACS stores (STOW-RS)"
+        )
     parser.add_argument("--auth", default="none", choices=Endpoint.Auth.values)
     parser.add_argument("--user", default="", help="user name (basic) or client id (oauth2)")
     parser.add_argument("--token-url", default="", help="where oauth2 gives its tokens")

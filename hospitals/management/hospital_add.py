@@ -22,7 +22,7 @@ FIRST_REGION = ("420000", "湖北省")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The options of ``add``; CODE, --name and an address are enough."""
+    """The options of ``add``; CODE, --name and an address (or --push-only) are enough."""
     parser.add_argument("code", help="short code: letters, digits, hyphens and underscores")
     parser.add_argument("--name", required=True)
     parser.add_argument("--region", help="six digits; default: the only region there is")
@@ -33,13 +33,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--credit-code", default="", help="unified social credit code")
     parser.add_argument("--level", default="ungraded", choices=Institution.Level.values)
     parser.add_argument("--kind", default="general", choices=Institution.Kind.values)
-    add_endpoint_arguments(parser)
+    add_endpoint_arguments(parser, may_push=True)
     parser.add_argument("--activate", action="store_true", help="even if the probe fails")
 
 
 def run(options: dict[str, Any], *, actor: str, say: Say, warn: Say) -> None:
     """Add, probe and activate; a failed probe leaves the institution onboarding, with a warning."""
-    settings = endpoint_settings(options)
+    settings = None if options["push_only"] else endpoint_settings(options)
     with transaction.atomic():
         region = _region(options, actor=actor, say=say)
         institution = services.add_institution(
@@ -52,8 +52,15 @@ def run(options: dict[str, Any], *, actor: str, say: Say, warn: Say) -> None:
             level=options["level"],
             kind=options["kind"],
         )
-        services.set_endpoint(actor=actor, institution=institution, endpoint=settings)
+        if settings is not None:
+            services.set_endpoint(actor=actor, institution=institution, endpoint=settings)
     say(f"{institution.code} {institution.name} was added.")
+    if settings is None:
+        say(
+            f"It stores by itself: manage.py member add NAME integrator --institution {institution.code} "
+            f"--create --system; manage.py create_token NAME; manage.py hospital activate {institution.code}"
+        )
+        return
     reached = probe_unless_told_otherwise(institution, options, actor=actor, say=say, warn=warn)
     if reached or options["activate"]:
         services.activate(actor=actor, code=institution.code)

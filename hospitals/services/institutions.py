@@ -22,7 +22,7 @@ from hospitals.errors import (
     ReasonMissing,
     StateConflict,
 )
-from hospitals.models import Consortium, Institution, Region
+from hospitals.models import Consortium, Institution, Membership, Region
 from hospitals.permissions import Actor
 
 State = Institution.State
@@ -113,7 +113,7 @@ def activate(*, actor: Actor, code: str) -> Institution:
 
     Raises:
         NotPermitted, InstitutionUnknown: as elsewhere.
-        EndpointMissing: there is nothing to ask.
+        EndpointMissing: there is nothing to ask, and no integrator account that could store.
         StateConflict: it has left; a return is a new onboarding.
     """
     return _change_state(actor=actor, code=code, to=State.ACTIVE, reason="")
@@ -148,7 +148,7 @@ def _change_state(*, actor: Actor, code: str, to: State, reason: str) -> Institu
         return institution
     if institution.state == State.LEFT:
         raise StateConflict(_("%(name)s has left.") % {"name": institution.name})
-    if to == State.ACTIVE and not hasattr(institution, "endpoint"):
+    if to == State.ACTIVE and not (hasattr(institution, "endpoint") or _may_push(institution)):
         raise EndpointMissing
     before, institution.state, institution.state_reason = institution.state, to, reason
     institution.save(update_fields=["state", "state_reason", "updated_at"])
@@ -197,6 +197,12 @@ def _locked(code: str) -> Institution:
         return Institution.objects.select_for_update(no_key=True).get(code=code)
     except Institution.DoesNotExist:
         raise InstitutionUnknown(_("There is no institution %(code)s.") % {"code": code}) from None
+
+
+def _may_push(institution: Institution) -> bool:
+    """Whether a system of its own may store into it (STOW-RS): then nothing needs to be asked."""
+    integrators = permissions.memberships_in_force().filter(role=Membership.Role.INTEGRATOR)
+    return integrators.filter(institution=institution).exists()
 
 
 def _reason(text: str) -> str:

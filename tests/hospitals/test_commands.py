@@ -43,6 +43,14 @@ def test_a_failed_probe_leaves_it_onboarding_with_a_warning(db):
     assert "manage.py hospital activate H1" in err
 
 
+def test_a_hospital_that_only_pushes_is_added_without_an_address(db):
+    said, _err = hospital_command("add", "H9", "--name", "河阳医院", "--push-only")
+
+    assert "manage.py hospital activate H9" in said
+    with pytest.raises(CommandError, match="endpoint"):
+        hospital_command("activate", "H9")
+
+
 def test_activation_can_be_asked_for_without_a_probe(db):
     hospital_command("add", "H1", "--name", "x", "--url", URL, "--no-probe", "--activate")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from common.audit.models import AuditEntry
@@ -17,7 +18,7 @@ from common.dicomweb.errors import (
 from common.errors import NotPermitted
 from hospitals import errors, selectors, services
 from hospitals.domain.policy import InstitutionFacts
-from hospitals.models import Endpoint, Institution
+from hospitals.models import Endpoint, Institution, Membership
 from hospitals.services import EndpointSettings
 from hospitals.services.origins import origin_config
 
@@ -78,6 +79,15 @@ def test_suspending_needs_a_reason_and_activation_clears_it(hospital):
 def test_an_institution_without_endpoint_cannot_be_activated(hospital):
     with pytest.raises(errors.EndpointMissing):
         services.activate(actor=ACTOR, code="H1")
+
+
+def test_an_institution_whose_pacs_stores_by_itself_needs_no_endpoint(hospital):
+    pacs = get_user_model().objects.create(username="pacs", is_system=True)
+    Membership.objects.create(
+        user=pacs, role="integrator", institution=hospital, valid_from="2025-01-01"
+    )
+
+    assert services.activate(actor=ACTOR, code="H1").state == "active"
 
 
 def test_an_institution_that_left_does_not_come_back(hospital):

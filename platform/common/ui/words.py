@@ -109,7 +109,8 @@ _WORDS: dict[str, Words] = {
         _("Activate it when it may be asked again."),
     ),
     "endpoint-missing": Words(
-        _("No endpoint has been set for this hospital."), _("Set its endpoint, then probe it.")
+        _("No endpoint has been set for this hospital."),
+        _("Set its endpoint and probe it, or give its PACS an integrator account that stores."),
     ),
     "undecipherable": Words(
         _("Stored credentials or identities cannot be decrypted: their key is missing, or they were altered."),
