@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Reading: this platform beside Orthanc (tuned) and nginx, on the same CT series, back to back in the same run.
 
-    python benchmarks/read.py [--studies 1000000] [--orthanc-studies 100000] [--seconds 5] [--clients 1,8,32]
+    python benchmarks/read.py [--studies 1000000] [--orthanc-studies 100000] [--seconds 5]
+                              [--rounds 2] [--clients 1,8,32]
                               [--minio minio://…] [--only frame,series] [--skip orthanc,nginx] [--data DIR]
                               [--writer] [--hold]
 
@@ -73,7 +74,7 @@ def scenarios(load: Load, clients: Sequence[int]) -> list[Scenario]:
     return [
         Scenario("frame", frames, OCTETS, clients, static="frame"),
         Scenario("metadata", [f"{series}/metadata"], JSON, clients),
-        Scenario("metadata, gzip", [f"{series}/metadata"], JSON | GZIP, clients),
+        Scenario("metadata gzip", [f"{series}/metadata"], JSON | GZIP, clients),
         Scenario("instance", instances(2000), DICOM, clients),
         Scenario("series", [series], DICOM, few, static="series", unit="mb_per_s"),
         Scenario("study", [f"/studies/{STUDY}"], DICOM, few, unit="mb_per_s"),
@@ -202,6 +203,7 @@ def compare(load: Load, options: argparse.Namespace) -> list[dict[str, Any]]:
         each
         for each in scenarios(load, options.clients)
         if not options.only or each.name in options.only.split(",")
+        for _ in range(options.rounds)
     ]
     rows: list[dict[str, Any]] = []
     with scratch_folder(options.data) as work:
@@ -250,6 +252,16 @@ def nginx_rows(
             yield measure(server, scenario, options, work, load)
 
 
+def best_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The best round of each: what others do on the machine only ever makes a figure worse."""
+    best: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["what"], row["clients"], row["who"])
+        if key not in best or row["measure"] > best[key]["measure"]:
+            best[key] = row
+    return list(best.values())
+
+
 def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each figure by Orthanc's and by nginx's of the same scenario."""
     for row in rows:
@@ -260,7 +272,7 @@ def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 if other["who"] == peer
                 and (other["what"], other["clients"]) == (row["what"], row["clients"])
             ]
-            row[f"x {peer}"] = row["measure"] / same[0] if same else ""
+            row[f"x {peer}"] = row["measure"] / same[0] if same and same[0] else ""
     return [{name: value for name, value in row.items() if name != "measure"} for row in rows]
 
 
@@ -270,6 +282,7 @@ def main() -> None:
     )
     parser.add_argument("--studies", type=int, default=1_000_000)
     parser.add_argument("--orthanc-studies", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each; the best one counts")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument(
         "--clients", type=lambda text: [int(word) for word in text.split(",")], default=[1, 8, 32]
@@ -286,7 +299,7 @@ def main() -> None:
         load = reading.make_load(
             Path(options.data) if options.data else temporary, series=3, slices=300
         )
-        rows = with_ratios(compare(load, options))
+        rows = with_ratios(best_of(compare(load, options)))
     if rows:
         print()
         print_table(rows)

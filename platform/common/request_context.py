@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
-import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,7 +53,7 @@ def with_address(address: str) -> None:
 
 def accepted_request_id(offered: str) -> str:
     """The identifier a caller sent, if it is a harmless one; else a new one."""
-    return offered if _ACCEPTED_ID.match(offered) else uuid.uuid4().hex
+    return offered if _ACCEPTED_ID.match(offered) else f"{random.getrandbits(128):032x}"
 
 
 def client_address(meta: dict[str, Any]) -> str:

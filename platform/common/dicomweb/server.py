@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from typing import Any, Protocol
-from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -55,7 +55,7 @@ class ServedPayload(MultipartPayload):
         resources: Closable,
         parameters: str = "",
     ) -> None:
-        super().__init__(parts, boundary=uuid4().hex, media_type=media_type)
+        super().__init__(parts, boundary=f"{random.getrandbits(128):032x}", media_type=media_type)
         self.content_type += parameters
         self._resources = resources
 
