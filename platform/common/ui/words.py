@@ -158,6 +158,52 @@ _WORDS: dict[str, Words] = {
     "rendering-busy": Words(
         _("Other large pictures are being made at this moment."), _("Reload the page in some seconds.")
     ),
+    "decoders-busy": Words(
+        _("All decoders are at work for other readers at this moment."), _("Reload the page in some seconds.")
+    ),
+    "search-too-broad": Words(
+        _("The search asks for more than can be looked through."),
+        _("Narrow it by a patient, a number, a name or dates; the text beside it says by which key."),
+    ),
+    "store-busy": Words(
+        _("As many senders store at this moment as are taken at once."),
+        _("Send again in some seconds: what is sent twice is stored once."),
+    ),
+    "nowhere-to-store": Words(
+        _("This account may not store here."),
+        _("Only an institution's integrator stores images; its readers store what their viewer derived."),
+    ),
+    "several-institutions": Words(
+        _("This account works for several institutions, and none was named."),
+        _("Use the address of one institution: /dicom-web/at/{institution}/."),
+    ),
+    "unsupported-media-type": Words(
+        _("What was sent is of a type that cannot be stored."),
+        _("Send application/dicom, or DICOM JSON or XML with its bulk data, as the conformance page says."),
+    ),
+    "legal-hold": Words(
+        _("This study is under legal hold: it may not be deleted."),
+        _("Ask the operator, who releases the hold when its file is closed."),
+    ),
+    "no-legal-hold": Words(
+        _("There is no legal hold in force on this study."),
+        _("Look at the list of holds: it may have been released already."),
+    ),
+    "deletion-reason-missing": Words(
+        _("A deletion needs one of the known reasons."),
+        _("Name the reason by its code, as the conformance page lists them."),
+    ),
+    "not-deleted": Words(
+        _("No deletion of this study can be undone."),
+        _("It was not deleted, or its time of grace has ended: ask the hospital to send it again."),
+    ),
+    "study-is-deleted": Words(
+        _("The study was deleted and can still be brought back."),
+        _("Ask the operator to undo the deletion first, or wait until its time of grace has ended."),
+    ),
+    "study-being-stored": Words(
+        _("Instances of this study are being stored at this moment."), _("Try again in some seconds.")
+    ),
     "not-retryable": Words(
         _("Only work that failed can be tried again."), _("Reload the page: it may be under way already.")
     ),
