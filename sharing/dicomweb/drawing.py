@@ -64,6 +64,8 @@ _drawers = ThreadPoolExecutor(LARGE_AT_ONCE + 1, thread_name_prefix="drawing")
 # An animation is held whole until it is written.
 _MOST_ANIMATED_FRAMES = 1_000
 _MOST_ANIMATED_PIXELS = 32 * _MIB
+# Lookup tables, profiles and overlays are read whole; the overlay of the largest picture takes half of this.
+_MOST_TABLE_BYTES = 64 * _MIB
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ def _of_frame(
         path = uri.rpartition("/bulkdata/")[2]
         if path not in entry.bulk:
             return b""
+        if entry.bulk[path][1] > _MOST_TABLE_BYTES:
+            raise NotAcceptable("A table that the picture needs is larger than any can be.")
         return b"".join(read_value(packs.pack(held.index.pack_key), held, entry, path)[0])
 
     return {

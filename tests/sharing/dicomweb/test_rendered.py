@@ -256,3 +256,20 @@ def test_what_cannot_be_shown_is_refused_before_memory_is_taken(
 
     with pytest.raises(NotAcceptable, match=reason):
         shown(attributes, values)
+
+
+def test_a_table_larger_than_any_can_be_is_not_read_into_memory(
+    province: Province, reader: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(drawing, "_MOST_TABLE_BYTES", 100_000)
+    dataset, table = pydicom.dcmread(SMALL), pydicom.Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [65535, 0, 16], "HU"
+    table.add_new("LUTData", "OW", bytes(200_000))
+    dataset.ModalityLUTSequence = [table]
+    dataset.save_as(tmp_path / "table.dcm")
+    stored = archive.archive_files(province.near, [tmp_path / "table.dcm"], tmp_path=tmp_path)[0]
+
+    answer = reader.get(f"{ROOT}{stored.url}/rendered")
+
+    assert answer.status_code == 406
+    assert "table" in answer.content.decode()
