@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix, reverse
@@ -14,16 +15,19 @@ from django.urls import get_script_prefix, reverse
 from common.dicomweb.media_types import DICOM_JSON, Representation
 from common.dicomweb.server import DICOMwebView
 from common.errors import NotFound
+from common.storage import ObjectMissing
 from sharing import selectors
 from sharing.dicomweb.capabilities import JSON, METHODS, WADL, as_json, as_wadl
 from sharing.dicomweb.on_demand import not_here_yet
-from sharing.errors import NotPulledYet
+from sharing.errors import ArchiveDamaged, NotPulledYet
 
 if TYPE_CHECKING:
     from common.accounts.models import User
 
 
 _AT_INSTITUTION = "at/<slug:institution_code>/"
+log = structlog.get_logger(__name__)
+
 JSON_OFFERS = (
     Representation(DICOM_JSON, multipart=False),
     Representation("application/json", multipart=False),
@@ -49,7 +53,16 @@ class OriginView(DICOMwebView):
     def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The handler's answer. What is missed where a place was remembered is looked for once more: it may
         have been stored since, through another process. What is still at its hospital answers with the way to
-        the progress."""
+        the progress. What the index knows and the object store has not is no absence, but damage."""
+        try:
+            return self._answered_at_last(request, *args, **kwargs)
+        except ObjectMissing as error:
+            log.exception("archive.object_missing", key=error.facts.get("key", ""))
+            raise ArchiveDamaged("A part of this study is missing in the archive.") from error
+
+    def _answered_at_last(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
         try:
             return self._answered(request, *args, **kwargs)
         except NotFound:

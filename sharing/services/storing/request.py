@@ -31,6 +31,8 @@ from sharing.services.storing import held, quick, rows
 from sharing.services.storing.outcome import Failure, Item, Outcome, Place, item_of
 from sharing.services.storing.rows import Packed, SeriesHasMoved
 
+# Compressed headers are held until the request ends: a few KiB for each instance, where nobody means harm.
+MOST_HEADER_BYTES = 256 * 2**20
 _LOOKS = 5  # so often a series may get a new revision while a request is written
 _UID_TAGS = ("00080016", "00080018", facts.STUDY_INSTANCE_UID, facts.SERIES_INSTANCE_UID)
 _REFUSALS = {
@@ -65,6 +67,7 @@ class StoreRequest:
         self._writer = writer
         self._items: dict[tuple[str, str, str], Item] = {}
         self._described: set[tuple[str, str]] = set()
+        self._header_bytes = 0
         self._sealed: BinaryIO | None = None
         self._packed: Packed | None = None
 
@@ -209,6 +212,11 @@ class StoreRequest:
             return Failure.NOT_AUTHORIZED, refusal
         twin = self._items.get(_key(instance))
         if twin is None:
+            if self._header_bytes > MOST_HEADER_BYTES:
+                return (
+                    Failure.OUT_OF_RESOURCES,
+                    "The headers of one request are too large together.",
+                )
             return None, ""
         if twin.entry.sha256 == sha256:
             return None, "It came twice."
@@ -222,7 +230,9 @@ class StoreRequest:
         place = (instance.study_instance_uid, instance.series_instance_uid)
         first = place not in self._described
         self._described.add(place)
-        self._items[_key(instance)] = item_of(instance, packed, describes=first)
+        item = item_of(instance, packed, describes=first)
+        self._header_bytes += len(item.header)
+        self._items[_key(instance)] = item
 
     def _compare(self, items: list[Item]) -> tuple[list[Item], dict[Place, int | None]]:
         """Those of which nothing is held yet, and the revision of each series that this was compared with."""

@@ -19,6 +19,7 @@ from pydicom.uid import (
 
 from common.dicomweb.media_types import parse_media_type
 from common.dicomweb.multipart import iter_parts
+from common.storage import object_store
 from sharing import permissions, selectors
 from tests.sharing.dicomweb.conftest import Province
 from tests.support import archive, dicom_files
@@ -459,3 +460,17 @@ def test_a_pack_that_is_gone_is_an_error_before_the_answer_begins(
 
     assert answer.status_code in {404, 503}
     assert answer["Content-Type"].startswith("text/plain")
+
+
+def test_a_lost_pack_is_damage_and_not_an_absent_study(
+    province: Province, reader: Any, tmp_path: Path
+) -> None:
+    stored = archive.archive_files(province.near, [SMALL], tmp_path=tmp_path)[0]
+    packs = [stat.key for stat in object_store().list("archive/") if stat.key.endswith(".zip")]
+    for key in packs:
+        object_store().delete(key)
+
+    answer = reader.get(f"{ROOT}{stored.url}")
+
+    assert answer.status_code == 503
+    assert all(key not in answer.content.decode() for key in packs)

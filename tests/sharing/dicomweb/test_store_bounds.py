@@ -16,7 +16,7 @@ from sharing.dicomweb import stow
 from sharing.models import Deletion, Series, Study
 from sharing.services import deleting, indexing
 from sharing.services.locks import PURGE, if_free
-from sharing.services.storing import rows
+from sharing.services.storing import request, rows
 from tests.sharing.dicomweb.conftest import Province
 from tests.sharing.dicomweb.test_delete import delete, uids
 from tests.sharing.dicomweb.test_store import (
@@ -113,6 +113,17 @@ def test_one_part_that_many_data_sets_name_does_not_fill_the_disk(
     stored = len(answer.json()["00081199"]["Value"])
     assert stored == len(body) // len(pixels)
     assert len(failures(answer)) == 20 - stored
+
+
+def test_headers_that_are_too_large_together_are_refused_and_the_first_are_stored(
+    sender: Sender, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(request, "MOST_HEADER_BYTES", 1)
+
+    answer = sender.store(instance(1), instance(2))
+
+    assert answer.status_code == 202
+    assert failures(answer) == {f"{SERIES}.2": 0xA700}
 
 
 # -- readers ---------------------------------------------------------------------------------------
