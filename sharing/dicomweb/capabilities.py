@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 from common.dicom.codecs import NATIVE_TARGETS, TARGETS
 from common.dicomweb.media_types import DICOM, DICOM_JSON, OCTET_STREAM
 from common.dicomweb.negotiation import MEDIA_TYPES
+from sharing.dicomweb.picture_parameters import KNOWN
 
 WADL = "application/vnd.sun.wadl+xml"
 JSON = "application/json"
@@ -27,8 +28,16 @@ _STORED = tuple(
     for name in (DICOM, "application/dicom+json", "application/dicom+xml")
     for form in (_RELATED.format(name), name)
 )
-_SEARCH = ("{attributeID}", "includefield", "fuzzymatching", "limit", "offset", "accept")
-_DRAWN = ("window", "viewport", "quality", "annotation", "accept")
+_SEARCH = (
+    "{attributeID}",
+    "includefield",
+    "fuzzymatching",
+    "emptyvaluematching",
+    "limit",
+    "offset",
+    "accept",
+)
+_DRAWN = (*KNOWN, "accept")
 # PS3.18 Table 8.9-1 and following name the parts of an address so.
 _NAMES = {
     "study_uid": "study",
@@ -52,7 +61,7 @@ def _get(transaction: str, answers: Iterable[str], *parameters: str) -> Method:
     return Method("GET", transaction, tuple(answers), parameters=parameters or ("accept",))
 
 
-_STORE = Method("POST", "Store", (DICOM_JSON, "application/dicom+xml"), takes=_STORED)
+_STORE = Method("POST", "Store", (DICOM_JSON, JSON, "application/dicom+xml"), takes=_STORED)
 # By the name of the route; a test holds it complete.
 METHODS: dict[str, tuple[Method, ...]] = {
     "search-studies": (
@@ -67,7 +76,7 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "study": (
         _get("Retrieve study", _INSTANCES),
         _STORE,
-        Method("DELETE", "Delete study", (JSON,)),
+        Method("DELETE", "Delete study", (JSON,), parameters=("reason",)),
     ),
     "series": (_get("Retrieve series", _INSTANCES),),
     "instance": (_get("Retrieve instance", (*_INSTANCES, DICOM)),),
