@@ -67,7 +67,7 @@ class UnsupportedMediaType(BadRequest):
     code = "unsupported-media-type"
 
 
-_STATUS: dict[type[Exception], tuple[int, dict[str, str]]] = {
+STATUS: dict[type[Exception], tuple[int, dict[str, str]]] = {
     UnsupportedMediaType: (415, {}),
     EncodingUnsupported: (415, {"Accept-Encoding": "identity"}),
     LengthRequired: (411, {}),
@@ -113,8 +113,8 @@ class StoreView(OriginView):
             ):
                 receive(store, chunks, media_type)
                 outcomes = store.finish()
-        except tuple(_STATUS) as refusal:
-            status, headers = _STATUS[type(refusal)]
+        except tuple(STATUS) as refusal:
+            status, headers = STATUS[type(refusal)]
             return dicomweb_error(
                 request, status, str(refusal), code=getattr(refusal, "code", ""), headers=headers
             )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.http import QueryDict
 
 _UIDS = {"study_uid": "studyUID", "series_uid": "seriesUID", "instance_uid": "objectUID"}
-_OFFERED = {DICOM, JPEG, PNG, GIF, HTML, TEXT, PDF, MP4, MPEG}
+OFFERED = {DICOM, JPEG, PNG, GIF, HTML, TEXT, PDF, MP4, MPEG}
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."  # SOP classes of structured reports begin so
 # Of pictures only (§9.1.2.2): together with application/dicom they mean nothing.
 _OF_PICTURES = (
@@ -44,6 +44,9 @@ _NOT_OFFERED = {
     "presentationUID": "Presentation states are not applied here.",
     "presentationSeriesUID": "Presentation states are not applied here.",
 }
+PARAMETERS = frozenset(
+    ("contentType", "transferSyntax", "charset", "anonymize", *_OF_PICTURES, *_NOT_OFFERED)
+)
 
 
 class WadoUriView(RetrieveView):
@@ -69,10 +72,10 @@ class WadoUriView(RetrieveView):
         for each in asked:
             if each.name == "*/*":
                 return self._default(given)
-            if each.name in _OFFERED:
+            if each.name in OFFERED:
                 return each.name
         if asked:
-            raise NotAcceptable(f"As contentType, {', '.join(sorted(_OFFERED))} are offered.")
+            raise NotAcceptable(f"As contentType, {', '.join(sorted(OFFERED))} are offered.")
         return self._default(given)
 
     def _default(self, given: QueryDict) -> str:

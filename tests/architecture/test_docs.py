@@ -1,4 +1,4 @@
-"""The pages say what the code does: every setting, command, code, decision and resource, and none that is not there."""
+"""The pages say what the code does: every setting, command, code and decision, and none that is not there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 from django.core.management.base import BaseCommand
-from django.urls import Resolver404, get_resolver, resolve
 
 from common.dicomweb.errors import MalformedMultipart, OriginError
 from common.errors import DomainError
@@ -21,15 +20,12 @@ from sharing.models import Quarantined
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 OPERATORS = (DOCS / "operators.md").read_text(encoding="utf-8")
-CONFORMANCE = (DOCS / "conformance" / "dicomweb.md").read_text(encoding="utf-8")
 OWN_APPS = ("common.", "config", "hospitals", "sharing", "recognition", "billing")
 PAGES = sorted(
     path
     for path in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *DOCS.rglob("*.md"))
     if not path.is_relative_to(ROOT / ".venv")
 )
-ROOTS = ("/dicom-web", "/dicom-web/at/x")
-SAMPLES = {"study": "1.2", "series": "1.2.3", "instance": "1.2.3.4", "frames": "1", "path": "x"}
 
 
 def section(text: str, heading: str) -> str:
@@ -127,32 +123,6 @@ def test_a_decision_says_context_decision_rejected_and_consequences(path: Path) 
         "Rejected",
         "Consequences",
     ]
-
-
-def test_every_resource_of_the_conformance_table_resolves_under_both_roots() -> None:
-    resources = first_cells(section(CONFORMANCE, "Resources"))
-    missing = []
-    for root in ROOTS:
-        for resource in resources:
-            address = root + resource.format(**SAMPLES)
-            try:
-                name = resolve(address).url_name
-            except Resolver404:
-                name = None
-            if not name:  # the catch-all at the end has none
-                missing.append(address)
-
-    assert len(resources) > 10
-    assert missing == []
-
-
-def test_every_dicomweb_route_is_in_the_conformance_table() -> None:
-    resources = first_cells(section(CONFORMANCE, "Resources"))
-    told = {resolve(ROOTS[0] + resource.format(**SAMPLES)).url_name for resource in resources}
-    _prefix, space = get_resolver().namespace_dict["dicomweb"]
-    routes = {entry.name for entry in space.url_patterns if getattr(entry, "name", None)}
-
-    assert routes - {"root"} == told
 
 
 def links() -> list[tuple[Path, str]]:
