@@ -20,6 +20,7 @@ from common.archive import keys
 from common.audit.services import Actor
 from common.errors import NotFound
 from common.storage import object_store
+from common.storage.cache import forget_object
 from hospitals import selectors as hospital_selectors
 from sharing.errors import NotDeleted, ReasonMissing, StudyBeingStored, StudyIsDeleted
 from sharing.models import Deletion, Quarantined, ReceivedInstance, Series, Study
@@ -242,6 +243,7 @@ def finish_purge(deletion: Deletion) -> None:
     for stat in list(store.list(keys.study_prefix(code, deletion.study_instance_uid))):
         if stat.key not in marks:
             store.delete(stat.key)
+            forget_object(stat.key)  # other machines' copies leave their caches by age
     _purge_cases(deletion, code)
     keep_in_bucket(deletion)
 

@@ -20,6 +20,7 @@ from common.archive.documents import entry_from_json
 from common.archive.pack import PackWriter
 from common.errors import DomainError
 from common.storage import object_store
+from common.storage.cache import forget_object
 from sharing.domain.completeness import Listing
 from sharing.errors import ArchiveDamaged
 from sharing.models import (
@@ -285,6 +286,7 @@ def forget_packed(*, older_than: timedelta = KEPT_FOR_READERS) -> int:
     done = 0
     for pack in IncomingPack.objects.filter(stored_at__lt=before).exclude(Exists(left))[:10_000]:
         object_store().delete(pack.object_key)
+        forget_object(pack.object_key)
         pack.delete()
         done += 1
     return done

@@ -148,6 +148,10 @@ class ObjectCache:
             opened = _OpenFile(found, key)
         yield opened
 
+    def forget(self, key: str) -> None:
+        """Remove the local copy; who reads it at this moment reads on."""
+        self._path(key).unlink(missing_ok=True)
+
     def _open_cached(self, key: str) -> BinaryIO | None:
         path = self._path(key)
         try:
@@ -241,6 +245,13 @@ def open_object(key: str) -> Iterator[LocalObject]:
         if isinstance(opened, _OpenFile):
             _hot.put((store, folder, key), opened)
         yield opened
+
+
+def forget_object(key: str) -> None:
+    """Remove this machine's copy of an object that was removed from the store for good."""
+    store, folder = object_store(), settings.DATA_DIR / "cache"
+    _hot.drop((store, folder, key))
+    ObjectCache(store, folder, max_bytes=settings.PACK_CACHE_BYTES).forget(key)
 
 
 @contextmanager

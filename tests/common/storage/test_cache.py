@@ -262,6 +262,18 @@ def test_what_a_former_boot_left_is_dropped(store, tmp_path):
     assert not former.exists()
 
 
+def test_what_is_removed_for_good_leaves_no_local_copy(store, tmp_path):
+    cache = cache_of(store, tmp_path)
+    use(cache, "a")
+    use(cache, "b")
+
+    cache.forget("packs/a")
+    cache.forget("packs/a")
+
+    whole = [path for path in held_files(tmp_path) if not path.suffix]
+    assert [path.read_bytes()[:1] for path in whole] == [b"b"]
+
+
 def test_the_file_store_is_read_in_place(tmp_path, settings):
     settings.OBJECT_STORE_URL = f"file://{tmp_path}/objects"
     settings.DATA_DIR = tmp_path

@@ -205,6 +205,20 @@ def test_a_deletion_in_the_moment_of_a_discovery_is_not_undone_by_it(
     assert not Study.objects.exists()
 
 
+def test_a_purge_leaves_no_copy_in_the_cache(sender: Sender, monkeypatch: Any) -> None:
+    sender.store(instance(1))
+    delete(sender)
+    Deletion.objects.update(purge_after="2020-01-01T00:00:00Z")
+    packs = {stat.key for stat in object_store().list("archive/") if stat.key.endswith(".zip")}
+    forgotten: set[str] = set()
+    monkeypatch.setattr(deleting, "forget_object", forgotten.add)
+
+    deleting.purge_due()
+
+    assert packs
+    assert packs <= forgotten
+
+
 def test_two_purges_never_run_at_once(sender: Sender) -> None:
     sender.store(instance(1))
     delete(sender)
