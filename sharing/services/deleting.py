@@ -223,6 +223,9 @@ def _purge(deletion: Deletion) -> bool:
         )
         if not changed:
             return False
+        if holding.find(**uids) is not None:  # set meanwhile; from now on one waits for this row
+            transaction.set_rollback(True)
+            return False
         audit.record(
             "purger", "study.purge", object_type="sharing.study", object_id=deletion.study_pk,
             count=max(deletion.instance_count, 1), purpose="deletion", **uids,

@@ -14,7 +14,7 @@ from common.errors import NotFound
 from common.storage import object_store
 from hospitals import selectors as hospital_selectors
 from sharing.errors import NoteMissing, NotUnderLegalHold, UnderLegalHold
-from sharing.models import LegalHold
+from sharing.models import Deletion, LegalHold
 
 
 def find(*, institution_id: int, study_instance_uid: str) -> LegalHold | None:
@@ -48,6 +48,11 @@ def set_hold(
     if not reference.strip():
         raise NoteMissing("A legal hold names the file number of its case.")
     with transaction.atomic():
+        # A purge of the study that has begun is waited for; one that begins later sees the hold.
+        deletions = Deletion.objects.select_for_update().filter(
+            institution_id=institution_id, study_instance_uid=study_instance_uid, lifted_at=None
+        )
+        list(deletions)
         hold, created = LegalHold.objects.get_or_create(
             institution_id=institution_id,
             study_instance_uid=study_instance_uid,

@@ -14,7 +14,7 @@ from common.dicom import compose
 from common.storage import object_store
 from sharing.dicomweb import stow
 from sharing.models import Deletion, Series, Study
-from sharing.services import deleting, indexing
+from sharing.services import deleting, holding, indexing
 from sharing.services.locks import PURGE, if_free
 from sharing.services.storing import request, rows
 from tests.sharing.dicomweb.conftest import Province
@@ -203,6 +203,29 @@ def test_a_deletion_in_the_moment_of_a_discovery_is_not_undone_by_it(
 
     assert indexing.write_index_row(institution_id=province.near.pk, row=row) is None
     assert not Study.objects.exists()
+
+
+def test_a_hold_in_the_moment_of_a_purge_keeps_the_bytes(
+    sender: Sender, province: Province, monkeypatch: Any
+) -> None:
+    sender.store(instance(1))
+    delete(sender)
+    Deletion.objects.update(purge_after="2020-01-01T00:00:00Z")
+    find, looks = holding.find, []
+
+    def meanwhile(**study: Any) -> Any:
+        found = find(**study)
+        if not looks:
+            holding.set_hold(actor="court", reference="(2026)1", **study)
+        looks.append(found)
+        return found
+
+    monkeypatch.setattr(holding, "find", meanwhile)
+
+    assert deleting.purge_due() == 0
+    assert looks[0] is None
+    assert Deletion.objects.get().purged_at is None
+    assert any(stat.key.endswith(".zip") for stat in object_store().list("archive/"))
 
 
 def test_a_purge_leaves_no_copy_in_the_cache(sender: Sender, monkeypatch: Any) -> None:
