@@ -33,6 +33,7 @@ from tests.support.services import Orthanc, program
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 CHARACTER_SET = "00080005"
+MODALITIES = "00080061"
 PATIENT_NAME = "00100010"
 TIMEZONE_OFFSET = "00080201"
 # In single files of the collection: padding value and palette descriptors.
@@ -240,6 +241,10 @@ BY_ORTHANC_SEARCH = (
     Reviewed(
         "PS3.18 10.6.3.3.3: attributes of the series are those of the series, of whose files a few disagree",
         lambda each: each.tag in OF_THE_SERIES and bool(texts(each.ours)),
+    ),
+    Reviewed(
+        "PS3.18 F.2.5: an attribute without a value may be left out; OHIF's list fails on an empty one",
+        lambda each: each.tag == MODALITIES and each.ours is None and not items(each.theirs),
     ),
     Reviewed(
         "PS3.18 10.6.3.3.1: the study as one series describes it; in two studies a later segmentation has no time zone",

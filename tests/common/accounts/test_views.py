@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.django_db]
 def _routes(settings):
     from tests.common.accounts import test_middleware
 
+    settings.LOGIN_REDIRECT_URL = "/"  # the start page belongs to another module
     settings.ROOT_URLCONF = test_middleware
 
 
