@@ -173,17 +173,7 @@ class Receiver:
 
     def _accept(self, instance: Instance, packed: PackEntry) -> None:
         offset, length = self.spool.add(json_bytes(instance.attributes))
-        entry = InstanceEntry(
-            sop_instance_uid=instance.sop_instance_uid,
-            sop_class_uid=instance.sop_class_uid,
-            transfer_syntax_uid=instance.transfer_syntax_uid,
-            instance_number=facts.number(instance.attributes, facts.INSTANCE_NUMBER),
-            offset=packed.offset,
-            size=packed.size,
-            sha256=packed.sha256,
-            frames=instance.frames,
-            bulk=instance.bulk,
-        )
+        entry = entry_of(instance, packed)
         self.received[entry.sop_instance_uid] = Received(entry, offset, length)
         if self.accepted is not None:
             self.accepted(entry)
@@ -209,3 +199,18 @@ def json_bytes(attributes: Mapping[str, Any]) -> bytes:
     if SPECIFIC_CHARACTER_SET in attributes:
         attributes = {**attributes, SPECIFIC_CHARACTER_SET: UTF_8}
     return orjson.dumps(attributes)
+
+
+def entry_of(instance: Instance, packed: PackEntry) -> InstanceEntry:
+    """The facts of one instance that lie in the index beside its pack."""
+    return InstanceEntry(
+        sop_instance_uid=instance.sop_instance_uid,
+        sop_class_uid=instance.sop_class_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        instance_number=facts.number(instance.attributes, facts.INSTANCE_NUMBER),
+        offset=packed.offset,
+        size=packed.size,
+        sha256=packed.sha256,
+        frames=instance.frames,
+        bulk=instance.bulk,
+    )

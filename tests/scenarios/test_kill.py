@@ -78,20 +78,6 @@ def ct_slice(study: int, series: int, number: int) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
-    """Servers of this file alone, with a migrated database to copy."""
-    servers = Backends(tmp_path_factory.mktemp("backends"))
-    try:
-        servers.start()
-        first = Installation(servers, "first", servers.database.url, redis_number=15)
-        first.directory.mkdir()
-        first.manage("migrate", "--verbosity", "0")
-        yield servers
-    finally:
-        servers.stop()
-
-
-@pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an honest DICOMweb origin with 20 series."""
     folder = tmp_path_factory.mktemp("hospital")

@@ -114,19 +114,6 @@ class Site:
         return body if status == 200 else b""
 
 
-@pytest.fixture(scope="module")
-def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
-    servers = Backends(tmp_path_factory.mktemp("backends"))
-    try:
-        servers.start()
-        first = Installation(servers, "first", servers.database.url, redis_number=15)
-        first.directory.mkdir()
-        first.manage("migrate", "--verbosity", "0")
-        yield servers
-    finally:
-        servers.stop()
-
-
 @pytest.fixture
 def site(backends: Backends, request: pytest.FixtureRequest) -> Iterator[Site]:
     number = len(list(backends.directory.glob("site-*"))) % 15

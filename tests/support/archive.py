@@ -19,11 +19,10 @@ from common.archive.pack import PackWriter
 from common.dicom.names import name_grams
 from common.dicom.part10 import Instance, read_instance
 from common.storage import object_store
-from sharing.domain import facts
 from sharing.domain.completeness import Listing
 from sharing.models import Series, Study
 from sharing.services import revisions
-from sharing.services.receiving import json_bytes
+from sharing.services.receiving import entry_of, json_bytes
 from sharing.services.revisions import Sealed
 
 
@@ -155,15 +154,4 @@ def _archive_series(
 def _write(writer: PackWriter, data: bytes, header: Instance) -> InstanceEntry:
     writer.begin()
     writer.write(data)
-    packed = writer.commit(f"{header.sop_instance_uid}.dcm")
-    return InstanceEntry(
-        sop_instance_uid=header.sop_instance_uid,
-        sop_class_uid=header.sop_class_uid,
-        transfer_syntax_uid=header.transfer_syntax_uid,
-        instance_number=facts.number(header.attributes, facts.INSTANCE_NUMBER),
-        offset=packed.offset,
-        size=packed.size,
-        sha256=packed.sha256,
-        frames=header.frames,
-        bulk=header.bulk,
-    )
+    return entry_of(header, writer.commit(f"{header.sop_instance_uid}.dcm"))

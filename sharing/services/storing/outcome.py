@@ -11,8 +11,7 @@ from typing import Any
 from common.archive.documents import InstanceEntry
 from common.archive.pack import PackEntry
 from common.dicom.part10 import Instance
-from sharing.domain import facts
-from sharing.services.receiving import json_bytes
+from sharing.services.receiving import entry_of, json_bytes
 
 _FAST = 1
 Place = tuple[str, str]  # Study and Series Instance UID
@@ -76,17 +75,7 @@ def item_of(instance: Instance, packed: PackEntry, *, describes: bool) -> Item:
     return Item(
         study_instance_uid=instance.study_instance_uid,
         series_instance_uid=instance.series_instance_uid,
-        entry=InstanceEntry(
-            sop_instance_uid=instance.sop_instance_uid,
-            sop_class_uid=instance.sop_class_uid,
-            transfer_syntax_uid=instance.transfer_syntax_uid,
-            instance_number=facts.number(instance.attributes, facts.INSTANCE_NUMBER),
-            offset=packed.offset,
-            size=packed.size,
-            sha256=packed.sha256,
-            frames=instance.frames,
-            bulk=instance.bulk,
-        ),
+        entry=entry_of(instance, packed),
         attributes=instance.attributes if describes else {},
         header=zlib.compress(json_bytes(instance.attributes), _FAST),
     )

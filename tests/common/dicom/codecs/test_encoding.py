@@ -18,7 +18,6 @@ from common.dicom.codecs import (
     recipe,
 )
 from common.dicom.codecs.decoding import CODECS, NATIVE
-from common.dicom.frames import Frames
 from common.dicom.part10 import Instance
 from tests.common.dicom.codecs.test_decoding import BROKEN, frame_of, instance_of
 from tests.support.dicom_files import Row, row, rows
@@ -31,6 +30,7 @@ SOURCES = [
     and found.fields["pixels"] != "none"
     and found.fields["study_instance_uid"]
     and found.name != BROKEN
+    and "parametric_map" not in found.name  # floating point pixels are of no image codec
 ]
 # The large series are all of a kind.
 SOURCES = [
@@ -57,8 +57,6 @@ def told(instance: Instance, **changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SOURCES, ids=lambda name: name.name)
 def test_every_lossless_form_gives_back_the_pixels(name: Row):
     stored, instance = instance_of(name)
-    if instance.frames == Frames() or "7FE00010" not in instance.attributes:
-        pytest.skip("it has no frames of pixel data")
     frame, source = frame_of(stored, instance), native_uid(name)
     coded = instance.attributes.get("00280004", {}).get("Value", ["MONOCHROME2"])[0]
     plain = told(instance, photometric=native_photometric_interpretation(coded))
