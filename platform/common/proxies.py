@@ -41,7 +41,7 @@ class TrustedProxies:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if any(name in environ for name in (*_SPOKEN, "HTTP_FORWARDED")):
-            if self._is_trusted(str(environ.get("REMOTE_ADDR") or "")):
+            if is_trusted(str(environ.get("REMOTE_ADDR") or ""), self._trusted):
                 self._believe(environ)
             else:
                 for name in _SPOKEN:
@@ -50,17 +50,10 @@ class TrustedProxies:
             _complete(environ)
         return self._application(environ, start_response)
 
-    def _is_trusted(self, address: str) -> bool:
-        if not address:  # a socket of this machine's file system
-            return any(network.is_loopback for network in self._trusted)
-        try:
-            found = ipaddress.ip_address(address.strip("[]"))
-        except ValueError:
-            return False
-        return any(found in network for network in self._trusted)
-
     def _believe(self, environ: Environ) -> None:
-        said = self._forwarded(str(environ.get("HTTP_FORWARDED", "")))
+        # A proxy that writes the X- headers passes on the standard one as the caller sent it.
+        older = any(name in environ for name in _SPOKEN)
+        said = {} if older else self._forwarded(str(environ.get("HTTP_FORWARDED", "")))
         proto = (said.get("proto") or _last(environ, "HTTP_X_FORWARDED_PROTO")).lower()
         host = said.get("host") or _last(environ, "HTTP_X_FORWARDED_HOST")
         port = _last(environ, "HTTP_X_FORWARDED_PORT")
@@ -74,9 +67,22 @@ class TrustedProxies:
     def _forwarded(self, text: str) -> dict[str, str]:
         """What the outermost of our proxies was told (RFC 7239 §4): elements before it are the caller's own."""
         elements = [_pairs(element) for element in _split(text[:_MAX_CHARS])]
-        while len(elements) > 1 and self._is_trusted(_address(elements[-1].get("for", "?"))):
+        while len(elements) > 1 and is_trusted(
+            _address(elements[-1].get("for", "?")), self._trusted
+        ):
             elements.pop()
         return elements[-1] if elements else {}
+
+
+def is_trusted(address: str, trusted: Iterable[Network]) -> bool:
+    """Whether a peer is one of our proxies; one without an address came by a socket of this machine."""
+    if not address:
+        return any(network.is_loopback for network in trusted)
+    try:
+        found = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    return any(found in network for network in trusted)
 
 
 def _last(environ: Environ, name: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings
 
+from common.proxies import is_trusted
+
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 
 
@@ -59,11 +61,11 @@ def accepted_request_id(offered: str) -> str:
 def client_address(meta: dict[str, Any]) -> str:
     """The caller's IP address; empty when unknown.
 
-    Behind our proxy (``BEHIND_TLS``) it is the last hop of ``X-Forwarded-For``, which the proxy wrote: what
-    stands before it was written by the caller and proves nothing.
+    Behind one of our proxies (``TRUSTED_PROXIES``) it is the last hop of ``X-Forwarded-For``, which the proxy
+    wrote: what stands before it was written by the caller and proves nothing.
     """
     address = str(meta.get("REMOTE_ADDR") or "")
-    if settings.SECURE_PROXY_SSL_HEADER is not None:
+    if is_trusted(address, settings.TRUSTED_PROXIES):
         address = str(meta.get("HTTP_X_FORWARDED_FOR") or address).rsplit(",", 1)[-1].strip()
     try:
         return str(ipaddress.ip_address(address))

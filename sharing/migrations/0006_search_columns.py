@@ -56,10 +56,6 @@ FOR EACH ROW EXECUTE FUNCTION sharing_study_is_shared();
 CREATE TRIGGER study_stays_shared BEFORE UPDATE ON sharing_study
 FOR EACH ROW WHEN (OLD.shared AND NOT NEW.shared) EXECUTE FUNCTION sharing_study_stays_shared()
 """
-ALREADY_SHARED = """
-UPDATE sharing_study SET shared = true WHERE study_instance_uid IN (
-    SELECT study_instance_uid FROM sharing_study GROUP BY study_instance_uid HAVING count(*) > 1)
-"""
 
 
 class Migration(migrations.Migration):
@@ -106,5 +102,4 @@ class Migration(migrations.Migration):
         migrations.RunSQL(SHARED, "DROP FUNCTION sharing_study_is_shared() CASCADE"),
         migrations.RunSQL(STAYS_SHARED, "DROP FUNCTION sharing_study_stays_shared() CASCADE"),
         migrations.RunSQL(TRIGGERS, migrations.RunSQL.noop),
-        migrations.RunSQL(ALREADY_SHARED, migrations.RunSQL.noop, elidable=True),
     ]

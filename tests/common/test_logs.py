@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import logging
 
@@ -129,15 +130,15 @@ def test_each_request_begins_with_an_empty_context(rf):
 
 
 @pytest.mark.parametrize(
-    ("behind_proxy", "meta", "address"),
+    ("proxies", "meta", "address"),
     [
-        (None, {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "6.6.6.6"}, "10.0.0.7"),
-        (("X", "https"), {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "6.6.6.6, 192.0.2.1"}, "192.0.2.1"),
-        (("X", "https"), {"REMOTE_ADDR": "", "HTTP_X_FORWARDED_FOR": "nonsense"}, ""),
-        (None, {"REMOTE_ADDR": ""}, ""),
+        ("127.0.0.0/8", {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "6.6.6.6"}, "10.0.0.7"),
+        ("10.0.0.7/32", {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": "6.6.6.6, 192.0.2.1"}, "192.0.2.1"),
+        ("127.0.0.0/8", {"REMOTE_ADDR": "", "HTTP_X_FORWARDED_FOR": "nonsense"}, ""),
+        ("127.0.0.0/8", {"REMOTE_ADDR": ""}, ""),
     ],
 )  # fmt: skip
-def test_the_address_is_the_one_that_our_own_proxy_saw(settings, behind_proxy, meta, address):
-    settings.SECURE_PROXY_SSL_HEADER = behind_proxy
+def test_the_address_is_the_one_that_our_own_proxy_saw(settings, proxies, meta, address):
+    settings.TRUSTED_PROXIES = (ipaddress.ip_network(proxies),)
 
     assert request_context.client_address(meta) == address

@@ -57,6 +57,14 @@ def seen(environ: dict[str, Any]) -> tuple[str, ...]:
             id="prefix taken off by the proxy",
         ),
         pytest.param(
+            {
+                "X-Forwarded-Host": "cloud.example",
+                "Forwarded": "host=said.by.the.caller;proto=https",
+            },
+            ("http", "cloud.example", "80", "", "/x"),
+            id="a standard header that the proxy only passes on",
+        ),
+        pytest.param(
             {"Forwarded": 'for=192.0.2.1;proto=https;host="cloud.example:8443"'},
             ("https", "cloud.example:8443", "8443", "", "/x"),
             id="RFC 7239",

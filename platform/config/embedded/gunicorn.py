@@ -20,7 +20,11 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Tell the database what was counted and not told yet; in the process that ends."""
-    from common.audit.services import counts  # Django is not set up when this file is read
+    from django.apps import apps  # Django is not set up when this file is read
+
+    if not apps.ready:
+        return  # it never served anything; why is said already
+    from common.audit.services import counts
 
     counts.carry_over_all()
 
