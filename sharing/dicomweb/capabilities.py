@@ -38,6 +38,7 @@ _SEARCH = (
     "accept",
 )
 _DRAWN = (*KNOWN, "accept")
+_SMALL = tuple(name for name in _DRAWN if name != "annotation")  # PS3.18 §10.4.1.1.4
 # PS3.18 Table 8.9-1 and following name the parts of an address so.
 _NAMES = {
     "study_uid": "study",
@@ -97,10 +98,10 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "frame-rendered": (_get("Rendered frames", (*_PICTURES, *_MANY_PICTURES), *_DRAWN),),
     "study-rendered": (_get("Rendered study", (*_MANY_PICTURES, "image/gif"), *_DRAWN),),
     "series-rendered": (_get("Rendered series", (*_MANY_PICTURES, "image/gif"), *_DRAWN),),
-    "thumbnail": (_get("Thumbnail", _PICTURES, *_DRAWN),),
-    "frame-thumbnail": (_get("Thumbnail", _PICTURES, *_DRAWN),),
-    "study-thumbnail": (_get("Thumbnail", _PICTURES, *_DRAWN),),
-    "series-thumbnail": (_get("Thumbnail", _PICTURES, *_DRAWN),),
+    "thumbnail": (_get("Thumbnail", _PICTURES, *_SMALL),),
+    "frame-thumbnail": (_get("Thumbnail", _PICTURES, *_SMALL),),
+    "study-thumbnail": (_get("Thumbnail", _PICTURES, *_SMALL),),
+    "series-thumbnail": (_get("Thumbnail", _PICTURES, *_SMALL),),
 }
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 

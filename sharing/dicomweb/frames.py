@@ -1,4 +1,4 @@
-"""Frames and bulk data (PS3.18 §10.4.1.1.4 and §10.4.1.1.5, 2024e), by ranged reads of the pack."""
+"""Frames and bulk data (PS3.18 §10.4.1.1.5 and §10.4.1.1.6, 2024e), by ranged reads of the pack."""
 
 from __future__ import annotations
 

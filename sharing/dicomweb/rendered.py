@@ -1,4 +1,4 @@
-"""Rendered resources and thumbnails (PS3.18 §10.4.1.1.3 and §10.4.1.1.5, 2024e)."""
+"""Rendered resources and thumbnails (PS3.18 §10.4.1.1.3 and §10.4.1.1.4, 2024e)."""
 
 from __future__ import annotations
 
@@ -178,11 +178,22 @@ class RenderedStudyView(RenderedSeriesView):
         return self._answer(self.series_of_study())
 
 
-class ThumbnailView(RenderedView):
-    """A small picture of one frame; 128 pixels on the longer side unless a viewport is given."""
+class SmallPictureView(PictureView):
+    """What thumbnails share: 128 pixels on the longer side unless a viewport is given.
+
+    They hold nothing that names the patient (§10.4.1.1.4), so ``annotation`` is none of their parameters.
+    """
 
     default_viewport = _THUMBNAIL
     default_quality = 75
+
+    @property
+    def asked(self) -> Picture:
+        return replace(super().asked, notes=())
+
+
+class ThumbnailView(SmallPictureView, RenderedView):
+    """A small picture of one frame."""
 
     def get(
         self, request: HttpRequest, *, instance_uid: str, frames: str = "", **_: str
@@ -199,11 +210,8 @@ class ThumbnailView(RenderedView):
         return self.one(place, Shot(held, entry, numbers[0]), chosen.media_type)
 
 
-class ThumbnailOfManyView(PictureView):
+class ThumbnailOfManyView(SmallPictureView):
     """Thumbnail of a series or a study: the middle frame of its middle instance that can be shown."""
-
-    default_viewport = _THUMBNAIL
-    default_quality = 75
 
     def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
         places = [self.series()] if "series_uid" in self.kwargs else self.series_of_study()

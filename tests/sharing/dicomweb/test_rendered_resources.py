@@ -1,4 +1,4 @@
-"""Rendered resources and thumbnails at every level (PS3.18 §10.4.1.1.3 and §10.4.1.1.5)."""
+"""Rendered resources and thumbnails at every level (PS3.18 §10.4.1.1.3 and §10.4.1.1.4)."""
 
 from __future__ import annotations
 
@@ -235,6 +235,15 @@ def test_a_viewport_may_name_a_source_region(
     answer = reader.get(f"{series}/instances/1.2.3.1/rendered?viewport={viewport}")
 
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("resource", ["thumbnail", "instances/1.2.3.3/thumbnail"])
+def test_a_thumbnail_never_names_the_patient(series: str, reader: Any, resource: str) -> None:
+    plain = reader.get(f"{series}/{resource}")
+    noted = reader.get(f"{series}/{resource}?annotation=patient")
+
+    assert plain.status_code == 200
+    assert noted.content == plain.content
 
 
 def test_annotation_and_profiles_are_part_of_the_picture(series: str, reader: Any) -> None:
