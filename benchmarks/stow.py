@@ -280,7 +280,8 @@ def _measure(
         for clients in map(int, options.clients.split(",")):
             for size in map(int, options.sizes.split(",")):
                 # At least two requests for each client.
-                count = max(options.instances, 2 * size * clients, 30 * clients) // clients * clients
+                each = max(options.instances // clients, 2 * size, 30)
+                count = each * clients
                 load = Load(clients, size, count, options.series == "one")
                 found, times = store(target, load, slices, study)
                 study += clients
