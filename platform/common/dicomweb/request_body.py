@@ -6,6 +6,7 @@ that takes the chunks apart itself says so by ``wsgi.input_terminated``; then it
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +16,14 @@ from typing import Any
 from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
+from common.dicomweb.overdue import watched
 from common.errors import DomainError, Kind
 
 CHUNK_BYTES = 256 * 1024
 STALL_S = 60.0  # a sender that is silent for so long is gone
-GRACE_S = 60.0  # after this a sender must have reached, and keep, the slowest rate
+GRACE_S = 60.0  # so long anybody may take
+# For each minute that a request has lasted, its sender must have kept this rate from the beginning: a slow line has
+# the time for what it sends, and nobody stays for days.
 SLOWEST_BYTES_PER_S = 1024
 DISCARD_BYTES, DISCARD_S = 64 * 2**20, 5.0
 
@@ -83,7 +87,9 @@ def discard(request: HttpRequest) -> None:
     if stream is None or not environ.get("wsgi.input_terminated"):
         return
     left, until = DISCARD_BYTES, time.monotonic() + DISCARD_S
-    with suppress(BodyBroken), _time_limit(environ.get("gunicorn.socket"), DISCARD_S):
+    socket = environ.get("gunicorn.socket")
+    with suppress(BodyBroken), _time_limit(socket, DISCARD_S), watched(socket) as watch:
+        watch.until = until
         while left > 0 and time.monotonic() < until:
             chunk = _next(stream, min(CHUNK_BYTES, left))
             if not chunk:
@@ -97,27 +103,39 @@ def _content_length(environ: dict[str, Any]) -> int:
 
 
 def _read(stream: Any, length: int | None, most: int, socket: Any) -> Iterator[bytes]:
-    began, total = time.monotonic(), 0
-    with _time_limit(socket):
+    total, waited = 0, 0.0  # what is done with it between the reads is not the sender's time
+    with _time_limit(socket), watched(socket) as watch:
         while length is None or total < length:
+            if waited > longest_s(total):
+                raise BodyTooSlow
             wanted = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - total)
+            began = time.monotonic()
+            watch.until = began + longest_s(total + wanted) - waited
             try:
                 chunk = _next(stream, wanted)
-            except BodyBroken:
+            except BodyBroken as error:
                 if rest := _left_behind(stream):
                     yield rest
+                if watch.was_cut:
+                    raise BodyTooSlow from error
                 raise
+            watch.until = math.inf
+            waited += time.monotonic() - began
             if not chunk:
                 break
             total += len(chunk)
             if total > most:
                 raise BodyTooLarge
-            spent = time.monotonic() - began
-            if spent > GRACE_S and total < spent * SLOWEST_BYTES_PER_S:
-                raise BodyTooSlow
             yield chunk
+    if watch.was_cut:
+        raise BodyTooSlow
     if length is not None and total < length:
         raise BodyBroken(f"The body ended after {total} of {length} bytes.")
+
+
+def longest_s(total: int) -> float:
+    """How long a request may take at the most to bring so many bytes."""
+    return max(GRACE_S, math.sqrt(total * 60 / SLOWEST_BYTES_PER_S))
 
 
 def _next(stream: Any, wanted: int) -> bytes:
