@@ -12,6 +12,7 @@ from common.accounts.tokens import create_token, remembered
 from sharing import permissions, selectors
 from sharing.selectors import codes
 from tests.support import archive
+from tests.support.storing import Sender
 
 
 @dataclass
@@ -61,3 +62,8 @@ def reader(province: Province, client: Any) -> Any:
 @pytest.fixture
 def token(province: Province) -> str:
     return create_token(actor="test", user=province.radiologist)
+
+
+@pytest.fixture
+def sender(province: Province, client: Any) -> Sender:
+    return Sender(client, archive.make_user("pacs", "integrator", province.near, is_system=True))

@@ -15,11 +15,10 @@ from common.storage import object_store
 from sharing.models import Deletion, LegalHold, Quarantined, Series, Study
 from sharing.services import deleting, holding, indexing, rebuilding
 from tests.sharing.dicomweb.conftest import Province
-from tests.sharing.dicomweb.test_store import Sender, failures, gather_all, read_back, sender
 from tests.support import archive
 from tests.support.pulling import SERIES, STUDY, instance
+from tests.support.storing import Sender, failures, gather_all, read_back
 
-__all__ = ["sender"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EARLY = "2020-01-01T00:00:00Z"

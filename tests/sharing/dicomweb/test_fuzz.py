@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.sharing.dicomweb.conftest import Province
-from tests.sharing.dicomweb.test_store import Sender, multipart
 from tests.support import archive
 from tests.support.dicom_files import rows
 from tests.support.pulling import SERIES, STUDY, instance
+from tests.support.storing import Sender, multipart
 
 QUICKLY = settings(
     deadline=None,

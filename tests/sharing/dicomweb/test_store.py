@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from datetime import date
 from typing import Any
 
-import orjson
-import pydicom
 import pytest
 
-from common.accounts.tokens import create_token
 from common.audit.models import AuditEntry
 from common.storage import object_store
 from sharing.models import (
@@ -24,86 +18,19 @@ from sharing.models import (
     Study,
 )
 from sharing.services import gathering
-from tests.sharing.dicomweb.conftest import Province
-from tests.support import archive
 from tests.support.pulling import SERIES, STUDY, archived, instance, sha256
+from tests.support.storing import (
+    DICOM,
+    Sender,
+    failures,
+    gather_all,
+    multipart,
+    others,
+    read_back,
+    referenced,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-DICOM = 'multipart/related; type="application/dicom"; boundary=b'
-
-
-def multipart(*parts: bytes, types: tuple[str, ...] = (), locations: tuple[str, ...] = ()) -> bytes:
-    body = b""
-    for number, part in enumerate(parts):
-        kind = types[number] if types else "application/dicom"
-        body += f"--b\r\nContent-Type: {kind}\r\n".encode()
-        if locations and locations[number]:
-            body += f"Content-Location: {locations[number]}\r\n".encode()
-        body += b"\r\n" + part + b"\r\n"
-    return body + b"--b--\r\n"
-
-
-class Sender:
-    """An institution's PACS with its token."""
-
-    def __init__(self, client: Any, user: Any, root: str = "/dicom-web") -> None:
-        self.client = client
-        self.root = root
-        self.headers = {"authorization": f"Bearer {create_token(actor='test', user=user)}"}
-
-    def post(
-        self, body: bytes, *, study: str = "", content_type: str = DICOM, **headers: str
-    ) -> Any:
-        path = f"{self.root}/studies/{study}" if study else f"{self.root}/studies"
-        return self.client.post(
-            path, body, content_type=content_type, headers={**self.headers, **headers}
-        )
-
-    def store(self, *instances: bytes, **options: Any) -> Any:
-        return self.post(multipart(*instances), **options)
-
-    def get(self, path: str, **headers: str) -> Any:
-        return self.client.get(
-            f"{self.root}/{path}", headers={**self.headers, "accept": "*/*", **headers}
-        )
-
-
-@pytest.fixture
-def sender(province: Province, client: Any) -> Sender:
-    return Sender(client, archive.make_user("pacs", "integrator", province.near, is_system=True))
-
-
-def referenced(answer: Any) -> list[str]:
-    return [
-        item["00081155"]["Value"][0] for item in answer.json().get("00081199", {}).get("Value", [])
-    ]
-
-
-def failures(answer: Any) -> dict[str, int]:
-    return {
-        item["00081155"]["Value"][0]: item["00081197"]["Value"][0]
-        for item in answer.json().get("00081198", {}).get("Value", [])
-    }
-
-
-def others(answer: Any) -> list[int]:
-    items = answer.json().get("0008119A", {}).get("Value", [])
-    return [item["00081197"]["Value"][0] for item in items]
-
-
-def read_back(sender: Sender, number: int) -> bytes:
-    answer = sender.get(
-        f"studies/{STUDY}/series/{SERIES}/instances/{SERIES}.{number}",
-        accept="application/dicom; transfer-syntax=*",
-    )
-    assert answer.status_code == 200, answer.content
-    return bytes(answer.getvalue())
-
-
-def gather_all() -> None:
-    for series_id in Series.objects.filter(newest_received__gt=0).values_list("pk", flat=True):
-        gathering.gather(series_id=series_id)
 
 
 def test_what_is_stored_is_read_back_byte_for_byte_right_after_the_answer(sender: Sender) -> None:
@@ -315,186 +242,3 @@ def test_packed_rows_and_their_incoming_packs_go_after_an_hour(sender: Sender) -
     assert not IncomingPack.objects.exists()
     assert not list(object_store().list("incoming/"))
     assert read_back(sender, 1) == instance(1)
-
-
-# -- who may store ---------------------------------------------------------------------------------
-
-
-def test_a_reader_may_not_store_images(province: Province, client: Any) -> None:
-    answer = Sender(client, province.radiologist).store(instance(1))
-
-    assert answer.status_code == 409
-    assert failures(answer) == {f"{SERIES}.1": 0x0124}
-
-
-def test_somebody_without_a_role_may_not_store(province: Province, client: Any) -> None:
-    assert Sender(client, province.stranger).store(instance(1)).status_code == 403
-
-
-def test_an_integrator_of_two_institutions_names_the_one(province: Province, client: Any) -> None:
-    user = archive.make_user("vendor", "integrator", province.near)
-    user.memberships.create(
-        role="integrator", institution=province.partner, valid_from=date(2020, 1, 1)
-    )
-
-    at_root = Sender(client, user).store(instance(1))
-    named = Sender(client, user, "/dicom-web/at/partner").store(instance(1))
-    elsewhere = Sender(client, user, "/dicom-web/at/far").store(instance(1))
-
-    assert at_root.status_code == 409
-    assert named.status_code == 200
-    assert elsewhere.status_code == 403
-    assert Study.objects.get().institution == province.partner
-
-
-def report(study: str = STUDY) -> bytes:
-    return instance(
-        1,
-        study=study,
-        series="1.2.826.5",
-        SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33",
-        Modality="SR",
-    )
-
-
-def post_report(client: Any, data: bytes, **headers: str) -> Any:
-    return client.post(
-        "/dicom-web/studies", multipart(data), content_type=DICOM, headers=dict(headers)
-    )
-
-
-def test_a_readers_viewer_stores_a_report_on_a_partners_study_into_its_own_institution(
-    province: Province, reader: Any, client: Any
-) -> None:
-    partner = archive.make_user("other-pacs", "integrator", province.partner, is_system=True)
-    Sender(client, partner, "/dicom-web/at/partner").store(instance(1))
-
-    answer = post_report(reader, report(), **{"sec-fetch-site": "same-origin"})
-
-    assert answer.status_code == 200
-    assert {study.institution.code for study in Study.objects.all()} == {"near", "partner"}
-
-
-def test_a_report_on_a_study_that_the_reader_cannot_see_is_refused(
-    province: Province, reader: Any
-) -> None:
-    answer = post_report(reader, report("1.2.9"), **{"sec-fetch-site": "same-origin"})
-
-    assert answer.status_code == 409
-    assert not Study.objects.exists()
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "same-site"},
-        {"origin": "http://evil.example"},
-        {"origin": "null"},
-    ],
-)
-def test_a_session_without_proof_of_the_same_origin_may_not_store(
-    province: Province, client: Any, headers: dict[str, str]
-) -> None:
-    client.force_login(archive.make_user("person", "integrator", province.near))
-
-    assert post_report(client, instance(1), **headers).status_code == 403
-
-
-def test_a_session_from_our_own_page_may_store(province: Province, client: Any) -> None:
-    client.force_login(archive.make_user("person", "integrator", province.near))
-
-    answer = post_report(client, instance(1), origin="http://testserver")
-
-    assert answer.status_code == 200
-
-
-# -- metadata and bulk data ------------------------------------------------------------------------
-
-
-def described() -> tuple[dict[str, Any], bytes]:
-    dataset = pydicom.dcmread(io.BytesIO(instance(1, name="Wang^XiaoDong=王^小东")))
-    pixels = dataset.PixelData
-    attributes = dataset.to_json_dict()
-    attributes["7FE00010"] = {"vr": "OW", "BulkDataURI": "pixels/1"}
-    return attributes, pixels
-
-
-JSON = 'multipart/related; type="application/dicom+json"; boundary=b'
-
-
-def test_metadata_and_pixels_become_a_file_that_pydicom_reads(sender: Sender) -> None:
-    attributes, pixels = described()
-    body = multipart(
-        orjson.dumps([attributes]),
-        pixels,
-        types=("application/dicom+json", "application/octet-stream"),
-        locations=("", "pixels/1"),
-    )
-
-    answer = sender.post(body, content_type=JSON)
-
-    assert answer.status_code == 200, answer.content
-    made = pydicom.dcmread(io.BytesIO(read_back(sender, 1)))
-    assert made.PixelData == pixels
-    assert str(made.PatientName) == "Wang^XiaoDong=王^小东"
-    expected = pydicom.dcmread(io.BytesIO(instance(1, name="Wang^XiaoDong=王^小东")))
-    assert {e.tag for e in made} == {e.tag for e in expected if e.tag.element}
-
-
-def test_inline_pixels_and_xml_are_taken_too(sender: Sender) -> None:
-    from common.dicom.xml_model import native_xml
-
-    attributes, pixels = described()
-    attributes["7FE00010"] = {"vr": "OW", "InlineBinary": base64.b64encode(pixels).decode()}
-
-    answer = sender.post(native_xml(attributes), content_type="application/dicom+xml")
-
-    assert answer.status_code == 200, answer.content
-    assert pydicom.dcmread(io.BytesIO(read_back(sender, 1))).PixelData == pixels
-
-
-def test_compressed_frames_are_encapsulated_one_part_each(sender: Sender) -> None:
-    attributes, _ = described()
-    attributes["00280008"] = {"vr": "IS", "Value": [2]}
-    syntax = "1.2.840.10008.1.2.4.70"
-    kind = f"image/jpeg; transfer-syntax={syntax}"
-    body = multipart(
-        orjson.dumps([attributes]), b"frame-1", b"frame-22",
-        types=("application/dicom+json", kind, kind), locations=("", "pixels/1", "pixels/1"),
-    )  # fmt: skip
-
-    answer = sender.post(body, content_type=JSON)
-
-    assert answer.status_code == 200, answer.content
-    made = pydicom.dcmread(io.BytesIO(read_back(sender, 1)))
-    frames = list(pydicom.encaps.generate_frames(made.PixelData, number_of_frames=2))
-    assert made.file_meta.TransferSyntaxUID == syntax
-    assert frames == [b"frame-1\0", b"frame-22"]
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda a: a.pop("00080018"),
-        lambda a: a.update({"00100020": {"vr": "LO", "Value": "text"}}),
-        lambda a: a.update({"00280010": {"vr": "US", "Value": ["x"]}}),
-        lambda a: a.update({"00280010": {"vr": "US", "Value": [70000]}}),
-        lambda a: a.update({"00280010": {"Value": [1]}}),
-        lambda a: a.update({"00081115": {"vr": "SQ", "Value": ["x"]}}),
-        lambda a: a.update({"00420011": {"vr": "OB", "InlineBinary": "%%%"}}),
-        lambda a: a.update({"00420011": {"vr": "OB", "BulkDataURI": "nowhere"}}),
-        lambda a: a.update({"nothing": {"vr": "OB"}}),
-        lambda a: a.update({"00100010": {"vr": "PN", "Value": ["plain"]}}),
-    ],
-)
-def test_metadata_that_do_not_follow_the_model_are_refused(sender: Sender, spoil: Any) -> None:
-    attributes, pixels = described()
-    attributes["7FE00010"] = {"vr": "OW", "InlineBinary": base64.b64encode(pixels).decode()}
-    spoil(attributes)
-
-    answer = sender.post(orjson.dumps([attributes]), content_type="application/dicom+json")
-
-    assert answer.status_code in (400, 409)
-    assert not Study.objects.exists()

@@ -19,20 +19,10 @@ from sharing.services.locks import PURGE, if_free
 from sharing.services.storing import request, rows
 from tests.sharing.dicomweb.conftest import Province
 from tests.sharing.dicomweb.test_delete import delete, uids
-from tests.sharing.dicomweb.test_store import (
-    JSON,
-    Sender,
-    described,
-    failures,
-    multipart,
-    post_report,
-    report,
-    sender,
-)
 from tests.support import archive
 from tests.support.pulling import SERIES, STUDY, instance
+from tests.support.storing import JSON, Sender, described, failures, multipart, post_report, report
 
-__all__ = ["sender"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 METADATA, OCTETS = "application/dicom+json", "application/octet-stream"

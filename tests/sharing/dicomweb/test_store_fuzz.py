@@ -16,10 +16,9 @@ from common.dicom.errors import MalformedDicom
 from common.dicomweb.errors import MalformedMultipart
 from common.dicomweb.multipart import iter_parts
 from sharing.services.spool import spool_folder
-from tests.sharing.dicomweb.test_store import JSON, Sender, instance, multipart, sender
 from tests.support import dicom_files
-
-__all__ = ["sender"]
+from tests.support.pulling import instance
+from tests.support.storing import JSON, Sender, multipart
 
 GOOD = multipart(instance(1), instance(2))
 ODD = [*dicom_files.rows("malformed"), *dicom_files.rows("dicomdir")]
