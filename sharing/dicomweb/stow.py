@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -37,8 +35,8 @@ from common.errors import DomainError
 from common.problem import dicomweb_error
 from sharing.dicomweb.origin import OriginView
 from sharing.dicomweb.store_response import status_of, store_response
+from sharing.dicomweb.store_slots import StoreSlots
 from sharing.dicomweb.writing import require_same_origin, store_target
-from sharing.errors import StoreBusy
 from sharing.services.spool import spool_folder
 from sharing.services.storing import Failure, Outcome, StoreRequest, open_request
 from sharing.services.storing.bulk import BulkSpool
@@ -59,6 +57,8 @@ ACCEPTED = (
     f'Send multipart/related with type="{DICOM}", "{DICOM_JSON}" or "{DICOM_XML}" and a boundary, '
     "or one of these types alone."
 )
+
+_slots = StoreSlots(settings.WEB_THREADS - 4)
 
 
 class UnsupportedMediaType(BadRequest):
@@ -103,7 +103,7 @@ class StoreView(OriginView):
             if target.derived_only:
                 rule = reader_may_store(self.actor, institution_id=target.institution_id)
             with (
-                _slot(),
+                _slots.taken(self.actor.pk),
                 open_request(
                     actor=self.actor,
                     target=target,
@@ -134,20 +134,6 @@ class StoreView(OriginView):
         body = store_response(outcomes, root_url=self.root.of_institution(code))
         data = native_xml(body) if media_type == DICOM_XML else orjson.dumps(body)
         return HttpResponse(data, status=status_of(outcomes), content_type=media_type)
-
-
-_slots = threading.BoundedSemaphore(max(1, settings.WEB_THREADS - 4))
-
-
-@contextmanager
-def _slot() -> Iterator[None]:
-    """Some threads stay for readers, however many senders store."""
-    if not _slots.acquire(timeout=1.0):
-        raise StoreBusy
-    try:
-        yield
-    finally:
-        _slots.release()
 
 
 def receive(store: StoreRequest, chunks: Iterator[bytes], media_type: MediaType) -> None:
