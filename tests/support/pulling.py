@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -25,8 +26,10 @@ from hospitals.models import Institution, Region
 from hospitals.services import EndpointSettings
 from sharing.models import DiscoveryWindow, SeriesRevision, Transfer
 from sharing.services import discovery, proving, pulling, transfers
+from sharing.services.on_demand.fetches import THREAD_NAME
 from sharing.services.pulling import Outcome
 from tests.support.hostile_origin import HostileOrigin
+from tests.support.installation import wait_until
 
 ACTOR = "test"
 STUDY, SERIES = "1.2.826.1.1", "1.2.826.1.1.1"
@@ -197,3 +200,12 @@ def held(origin: HostileOrigin, *sops: str) -> dict[str, str]:
 def add_all(origin: HostileOrigin, data: Iterable[bytes]) -> None:
     for one in data:
         origin.add(one)
+
+
+def settle() -> None:
+    """Return when all that this process does for readers has ended: pulls, leases, questions to hospitals."""
+    wait_until(
+        "no thread of ours runs",
+        lambda: not {THREAD_NAME, "lease", "federated"} & {t.name for t in threading.enumerate()},
+        timeout_s=20,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from django.test import Client
 from common.accounts.tokens import create_token
 from sharing import permissions, selectors
 from sharing.services import federated
-from sharing.services.on_demand.fetches import THREAD_NAME
 from tests.support.archive import make_user
 from tests.support.installation import wait_until
-from tests.support.pulling import STUDY, Hospital, discover, instance
+from tests.support.pulling import STUDY, Hospital, discover, instance, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADDRESS = f"/api/v1/studies/H1/{STUDY}/retrieval"
@@ -33,11 +31,7 @@ def api(hospital: Hospital, settings: Any) -> Any:
     reader = make_user("reader", "radiologist", hospital.institution)
     yield Client(headers={"Authorization": f"Bearer {create_token(actor='test', user=reader)}"})
     hospital.origin.released.set()
-    wait_until(
-        "no thread of ours runs",
-        lambda: not {THREAD_NAME, "lease", "federated"} & {t.name for t in threading.enumerate()},
-        timeout_s=20,
-    )
+    settle()
 
 
 def test_a_study_is_fetched_and_followed_to_its_end(hospital, api):

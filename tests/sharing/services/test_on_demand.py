@@ -27,10 +27,8 @@ from sharing.errors import (
 )
 from sharing.models import Series, SeriesRevision, Study, Transfer
 from sharing.services import on_demand, planning, pulling, transfers
-from sharing.services.on_demand.fetches import THREAD_NAME
 from sharing.services.on_demand.reading import Arriving
 from tests.support.archive import make_user
-from tests.support.installation import wait_until
 from tests.support.pulling import (
     STUDY,
     Hospital,
@@ -40,6 +38,7 @@ from tests.support.pulling import (
     index_of,
     instance,
     run_due,
+    settle,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,15 +50,6 @@ def quick(settings: Any) -> Iterator[None]:
     settings.ON_DEMAND_WAIT_S = 15
     yield
     settle()
-
-
-def settle() -> None:
-    """Every pull that this process runs for readers has ended."""
-    wait_until(
-        "no fetch runs",
-        lambda: not [t for t in threading.enumerate() if t.name in {THREAD_NAME, "lease"}],
-        timeout_s=20,
-    )
 
 
 @pytest.fixture
