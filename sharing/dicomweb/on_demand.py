@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from common.problem import dicomweb_error
 from sharing.domain.coverage import HospitalAnswer, Outcome
+from sharing.errors import NotPulledYet
 from sharing.models import Study
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from sharing.domain.coverage import Coverage
-    from sharing.errors import NotPulledYet
     from sharing.selectors import SeriesPlace, StudyPlace
 
 MOST_NAMED = 20  # a header line of some kilobytes is refused by clients and proxies
@@ -37,6 +37,16 @@ def not_here_yet(request: HttpRequest, refusal: NotPulledYet, place: StudyPlace)
             "Link": f'<{progress}>; rel="status"; type="application/json"',
         },
     )
+
+
+def require_reader(request: HttpRequest) -> None:
+    """Who asks for the head alone reads nothing: for it no hospital is asked, and no place of a reader is taken.
+
+    Raises:
+        NotPulledYet: it is such a request.
+    """
+    if request.method == "HEAD":
+        raise NotPulledYet("This is still at its hospital, and not fetched for a HEAD request.")
 
 
 def is_index_only(place: StudyPlace) -> bool:

@@ -19,7 +19,7 @@ from common.problem import dicomweb_error
 from sharing import selectors
 from sharing.dicomweb import instances, trail
 from sharing.dicomweb.keys import SERIES_KEYS, STUDY_KEYS
-from sharing.dicomweb.on_demand import add_coverage, is_index_only
+from sharing.dicomweb.on_demand import add_coverage, is_index_only, require_reader
 from sharing.dicomweb.origin import JSON_OFFERS, OriginView, Root
 from sharing.dicomweb.query import (
     MAX_RESULTS,
@@ -147,6 +147,7 @@ class SearchSeriesView(SearchView):
             ids = [place.study_id]
             also = [each.series_id for each in self._derived(place)]
             if is_index_only(place):
+                require_reader(request)
                 on_demand.known_series(place.study_id)  # asked of the hospital the first time
         page, more = search_series(search, self.within, study_ids=ids, also=also)
         _say(search, more)
@@ -211,6 +212,7 @@ class SearchInstancesView(SearchSeriesView):
         """The series, or this one, of which nothing is here; of an unknown study its hospital is asked."""
         if not on_demand.lacks_series(study.study_id):
             return {}
+        require_reader(self.request)
         return {
             each.series_instance_uid: each
             for each in on_demand.known_series(study.study_id)

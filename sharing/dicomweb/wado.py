@@ -21,7 +21,7 @@ from sharing import selectors
 from sharing.dicomweb import trail
 from sharing.dicomweb.documents import Held, OpenPacks, held_series
 from sharing.dicomweb.forms import begun, instance_form, transcoded
-from sharing.dicomweb.on_demand import add_alternates, add_warnings, shortfalls
+from sharing.dicomweb.on_demand import add_alternates, add_warnings, require_reader, shortfalls
 from sharing.dicomweb.origin import OriginView
 from sharing.errors import NotPulledYet
 from sharing.services import on_demand
@@ -64,6 +64,7 @@ class RetrieveView(OriginView):
         try:
             place = self.held_series()
         except NotPulledYet:
+            require_reader(self.request)
             place = on_demand.wait_for_series(
                 actor=self.actor,
                 place=self.study(),
@@ -94,6 +95,7 @@ class RetrieveView(OriginView):
         study = self.study()
         missing: list[str] = []
         if on_demand.lacks_series(study.study_id):
+            require_reader(self.request)
             places, missing = on_demand.wait_for_study(actor=self.actor, place=study)
         else:
             places = selectors.list_series_places(study)
@@ -224,6 +226,10 @@ class RetrieveStudyView(InstancesView):
     def get(self, request: HttpRequest, **_: str) -> HttpResponseBase:
         study = self.study()
         if self.takes_any_syntax and on_demand.lacks_series(study.study_id):
+            if request.method == "HEAD":
+                self.placed = study
+                head = ServedPayload(iter(()), media_type=DICOM, resources=OpenPacks())
+                return head.response()
             reading = on_demand.open_study(actor=self.actor, place=study)
             if reading is not None:
                 return self.arriving(reading, *self.derived(study))
@@ -237,6 +243,7 @@ class RetrieveSeriesView(InstancesView):
         try:
             self.held_series()
         except NotPulledYet:
+            require_reader(request)
             if self.takes_any_syntax and (reading := self._reading()) is not None:
                 return self.arriving(reading)
         return self.instances([self.series()])

@@ -212,11 +212,33 @@ def test_readers_that_may_not_wait_are_told_at_once(hospital, reader, settings):
     first.close()
 
 
-def test_a_head_request_holds_nobodys_place(reader, settings):
-    settings.ON_DEMAND_READERS = 1
-    for _ in range(3):
-        selectors.forget_places()
-        assert reader.head(f"{ROOT}/studies/{STUDY}", headers={"Accept": ANY}).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("", 200),
+        ("/metadata", 503),
+        ("/series", 503),
+        ("/instances", 503),
+        (f"/series/{A}", 503),
+        (f"/series/{A}/instances/{A}.1/frames/1", 503),
+    ],
+)
+def test_a_head_request_asks_no_hospital_and_takes_no_place(
+    hospital, reader, settings, path, status
+):
+    settings.ON_DEMAND_READERS = 0
+
+    answer = reader.head(f"{ROOT}/studies/{STUDY}{path}", headers={"Accept": "*/*"})
+
+    assert answer.status_code == status
+    assert answer.content == b""
+    assert hospital.origin.requests == []
+    assert not Transfer.objects.exists()
+    if status == 503:
+        assert answer["Retry-After"]
+        assert 'rel="status"' in answer["Link"]
+    else:
+        assert answer["Content-Type"].startswith('multipart/related; type="application/dicom"')
 
 
 def test_a_client_that_reads_over_http_sees_the_break(hospital, token, live_server):
