@@ -93,17 +93,6 @@ def _document(
     return document
 
 
-def domain_problem(error: DomainError) -> HttpResponse:
-    """The problem document of a refusal."""
-    return problem(
-        status_of(error),
-        code=error.code,
-        detail=error.message,
-        headers=_retry_headers(error),
-        **error.facts,
-    )
-
-
 def _retry_headers(error: DomainError) -> dict[str, str]:
     seconds = getattr(error, "retry_after_s", None)
     return {"Retry-After": str(int(seconds))} if seconds else {}

@@ -6,7 +6,7 @@ import ipaddress
 import random
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -46,11 +46,6 @@ def begin(*, request_id: str = "", address: str = "") -> RequestContext:
 def end() -> None:
     """Forget the context: between tasks, and in commands."""
     _context.set(RequestContext())
-
-
-def with_address(address: str) -> None:
-    """Replace the address of the context in hand."""
-    _context.set(replace(_context.get(), address=address))
 
 
 def accepted_request_id(offered: str) -> str:

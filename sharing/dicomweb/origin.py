@@ -32,7 +32,6 @@ JSON_OFFERS = (
     Representation(DICOM_JSON, multipart=False),
     Representation("application/json", multipart=False),
 )
-JSON_ONLY = "This resource is given as application/dicom+json."
 
 
 @dataclass(frozen=True)

@@ -105,13 +105,6 @@ def in_force(*, institution_id: int, study_instance_uid: str) -> Deletion | None
     ).first()
 
 
-def is_deleted(*, institution_id: int, study_instance_uid: str) -> bool:
-    """Whether a hospital's list of this study is to be passed over."""
-    return (
-        in_force(institution_id=institution_id, study_instance_uid=study_instance_uid) is not None
-    )
-
-
 def make_way(*, institution_id: int, study_instance_uid: str, actor: Actor) -> None:
     """Let a sender store a study anew whose bytes were purged; within the grace it may not.
 

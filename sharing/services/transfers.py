@@ -24,7 +24,7 @@ from hospitals import selectors as hospitals
 from hospitals.domain.policy import PullPolicy
 from sharing.domain.planning import Waiting, choose, retry_delay_s
 from sharing.errors import HospitalAtCap, HospitalAway, LeaseLost, NotRetryable
-from sharing.models import Series, Study, Transfer
+from sharing.models import Study, Transfer
 
 MAX_ATTEMPTS = 8
 WAITING_LOOKED_AT = 32  # per lane and institution, each time work is handed out
@@ -354,13 +354,6 @@ def retry_transfer(*, actor: Actor, transfer_id: int) -> None:
             state=Transfer.State.WAITING, attempts=0, not_before=timezone.now(), finished_at=None
         )
     audit.record(actor, "transfer.retry", object_type="transfer", object_id=str(transfer_id))
-
-
-def series_to_pull(*, study_ids: Iterable[int]) -> list[Series]:
-    """Series that are listed and not wholly in the archive."""
-    return list(
-        Series.objects.filter(study_id__in=list(study_ids)).exclude(state=Series.State.VERIFIED)
-    )
 
 
 def _update(held: Claim, **values: object) -> None:

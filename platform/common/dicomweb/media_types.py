@@ -10,7 +10,6 @@ from functools import lru_cache
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
 OCTET_STREAM = "application/octet-stream"
-MULTIPART_RELATED = "multipart/related"
 ANY = "*/*"
 MAX_HEADER_CHARS = 8 * 1024
 

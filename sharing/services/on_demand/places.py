@@ -44,8 +44,3 @@ def reader_place() -> ReaderPlace:
             raise TooManyReadersWait
         _waiting += 1
     return ReaderPlace()
-
-
-def waiting_readers() -> int:
-    """How many wait now."""
-    return _waiting
