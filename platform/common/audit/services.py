@@ -88,36 +88,25 @@ def record_view(
     seconds, so that a crash loses at most seconds of the count and never the fact. The sequencer makes the entry
     when the reading has paused for a minute, or after ten.
     """
-    given = (
-        object_type,
-        str(object_id),
-        institution_id,
-        study_instance_uid,
-        basis,
-        purpose,
-        result,
-    )
+    given = {
+        "object_type": object_type,
+        "object_id": str(object_id),
+        "institution_id": institution_id,
+        "study_instance_uid": study_instance_uid,
+        "basis": basis,
+        "purpose": purpose,
+        "result": result,
+    }
     # The same facts as of an entry, before they are made one: a viewer comes here for every frame.
     same = (
         _who(actor),
         action,
         None if obj is None else (obj._meta.label_lower, obj.pk),
-        given,
+        tuple(given.values()),
         request_context.current().address,
     )
     if not counts.again(same):
-        names = (
-            "object_type",
-            "object_id",
-            "institution_id",
-            "study_instance_uid",
-            "basis",
-            "purpose",
-            "result",
-        )
-        counts.note(
-            same, _values(actor, action, obj, **dict(zip(names, given, strict=True)), detail={})
-        )
+        counts.note(same, _values(actor, action, obj, **given, detail={}))
 
 
 def _values(actor: Actor, action: str, obj: models.Model | None, **given: Any) -> dict[str, Any]:

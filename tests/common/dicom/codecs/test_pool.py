@@ -21,6 +21,7 @@ from common.dicom.codecs.decoding import CODECS
 from common.dicom.codecs.errors import DecodersBusy, NotDecodable
 from common.dicom.codecs.pool import DecoderPool
 from common.dicom.codecs.spec import PixelSpec
+from tests.support.installation import wait_until
 
 PLATFORM = Path(pool_module.__file__).resolve().parents[3]
 PIXELS = np.add.outer(np.arange(64), np.arange(48)).astype(np.uint16)
@@ -135,7 +136,7 @@ def test_who_finds_all_at_work_is_told_so(pool, monkeypatch):
         os.kill(single.pids()[0], signal.SIGSTOP)
         waiting = threading.Thread(target=refused, args=[single])
         waiting.start()
-        time.sleep(0.2)
+        wait_until("the only decoder is at work", lambda: not single._idle, timeout_s=5)
 
         with pytest.raises(DecodersBusy):
             decoded(single)
