@@ -64,6 +64,8 @@ class Site:
     token: str = ""
 
     def start_web(self) -> None:
+        if former := self.place.children.get("web"):
+            former.kill()  # or it would outlive a test that fails before it is killed
         child = Child(
             web(port=self.port, threads=8).argv,
             log=self.place.directory / "web.log",
