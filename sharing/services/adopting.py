@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from common.archive.pack import PackEntry, PackWriter
 from common.dicom.errors import MalformedDicom
 from common.dicom.part10 import read_instance
 from common.storage import object_store
 from hospitals import selectors as hospital_selectors
 from sharing.errors import StudyIsDeleted
-from sharing.models import IncomingPack
+from sharing.models import Deletion, IncomingPack
+from sharing.services import deleting
 from sharing.services.spool import spool_folder
 from sharing.services.storing import held, rows
 from sharing.services.storing.outcome import Item, Place, item_of
@@ -22,27 +25,45 @@ def is_known(key: str) -> bool:
     return IncomingPack.objects.filter(object_key=key).exists()
 
 
-def adopt(key: str, *, actor: str = "rebuild") -> int:
+def adopt(key: str, *, actor: str = "rebuild", written_at: datetime | None = None) -> int:
     """Write the rows of an incoming pack; returns how many instances were not held yet.
 
     A pack of which everything is held is of no more use, and removed. What was never answered is taken too:
-    the sender meant to store it, and what is held twice is found by its digest.
+    the sender meant to store it, and what is held twice is found by its digest. A study that takes no stores now
+    is left out. With ``written_at``, the time of a pack that was never answered, also one that was deleted and
+    purged since: only a store after the purge may bring it back, none from before.
     """
     institution_id = hospital_selectors.get_institution(code=key.split("/")[1]).pk
     items, size = _items(key, hospital_selectors.institution_facts(institution_id).character_set)
     for _ in range(_LOOKS):
-        fresh, seen = _not_held(institution_id, items)
+        deleted = _left_out(institution_id, items, written_at)
+        kept = [item for item in items if item.study_instance_uid not in deleted]
+        fresh, seen = _not_held(institution_id, kept)
         if not fresh:
-            object_store().delete(key)
-            return 0
+            if all(deletion.kept_at and deletion.purged_at for deletion in deleted.values()):
+                object_store().delete(key)
+            return 0  # else it stays until the deletion is undone or purged
         packed = Packed(institution_id, key, size)
         try:
             return len(rows.write(packed=packed, items=fresh, seen=seen, actor=actor))
-        except SeriesHasMoved:
+        except (SeriesHasMoved, StudyIsDeleted):
             continue
-        except StudyIsDeleted:
-            return 0  # it stays until the deletion is undone or purged
     return 0
+
+
+def _left_out(
+    institution_id: int, items: list[Item], written_at: datetime | None
+) -> dict[str, Deletion]:
+    found = deleting.in_force_among(
+        institution_id=institution_id,
+        study_instance_uids=[item.study_instance_uid for item in items],
+    )
+    return {
+        uid: deletion
+        for uid, deletion in found.items()
+        if deleting.refuses_stores(deletion)
+        or (written_at and deletion.purged_at and written_at < deletion.purged_at)
+    }
 
 
 def _items(key: str, character_set: str) -> tuple[list[Item], int]:

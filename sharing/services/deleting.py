@@ -6,6 +6,7 @@ rows again from the bucket, as a rebuild would.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -105,6 +106,23 @@ def in_force(*, institution_id: int, study_instance_uid: str) -> Deletion | None
     ).first()
 
 
+def in_force_among(
+    *, institution_id: int, study_instance_uids: Iterable[str]
+) -> dict[str, Deletion]:
+    """The deletions in force of these studies, by Study Instance UID."""
+    found = Deletion.objects.filter(
+        institution_id=institution_id,
+        study_instance_uid__in=set(study_instance_uids),
+        lifted_at=None,
+    )
+    return {deletion.study_instance_uid: deletion for deletion in found}
+
+
+def refuses_stores(deletion: Deletion) -> bool:
+    """Whether the study can still be brought back, or is being purged at this moment."""
+    return deletion.purged_at is None or deletion.kept_at is None
+
+
 def make_way(*, institution_id: int, study_instance_uid: str, actor: Actor) -> None:
     """Let a sender store a study anew whose bytes were purged; within the grace it may not.
 
@@ -114,8 +132,8 @@ def make_way(*, institution_id: int, study_instance_uid: str, actor: Actor) -> N
     deletion = in_force(institution_id=institution_id, study_instance_uid=study_instance_uid)
     if deletion is None:
         return
-    if deletion.purged_at is None or deletion.kept_at is None:
-        raise StudyIsDeleted
+    if refuses_stores(deletion):
+        raise StudyIsDeleted(study_instance_uid=study_instance_uid)
     _lift(deletion, actor)
 
 

@@ -74,7 +74,7 @@ def _sweep_incoming(before: datetime, swept: Swept, *, dry_run: bool) -> None:
             swept.orphans.append(stat.key)
             continue
         try:
-            adopted = adopting.adopt(stat.key, actor="sweeper")
+            adopted = adopting.adopt(stat.key, actor="sweeper", written_at=stat.modified_at)
         except DomainError as error:
             log.warning("sweep.incoming_failed", key=stat.key, reason=error.message)
             continue

@@ -4,7 +4,7 @@ then into the index. What came whole is kept, whatever happens to the rest (ADR 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, BinaryIO
@@ -24,7 +24,7 @@ from sharing.domain import facts
 from sharing.errors import StoreBusy, StudyIsDeleted
 from sharing.models import Quarantined
 from sharing.permissions import StoreTarget
-from sharing.services import quarantine
+from sharing.services import deleting, quarantine
 from sharing.services.quarantine import Asked, Region
 from sharing.services.spool import spool_file
 from sharing.services.storing import held, quick, rows
@@ -124,27 +124,40 @@ class StoreRequest:
         """
         items = list(self._items.values())
         if self._write_quickly(items):
-            return self._answer(items, [])
-        packed = self._packed
+            return self._answer(items)
+        packed, refused, why = self._packed, set[str](), ""
         for _ in range(_LOOKS):
-            fresh, seen = self._compare(items)
+            fresh, seen = self._compare(
+                [item for item in items if item.study_instance_uid not in refused]
+            )
             if not fresh:
-                return self._answer(items, [])
+                if refused and packed:
+                    # Nobody may take it for one whose answer was lost, and bring the study back when it is purged.
+                    object_store().delete(packed.key)
+                return self._answer(items, refused, why)
             packed = packed or self._put()
             try:
                 written = rows.write(packed=packed, items=fresh, seen=seen, actor=self.actor)
             except SeriesHasMoved:
                 continue
             except StudyIsDeleted as error:
-                # Nobody may take it for one whose answer was lost, and bring the study back when it is purged.
-                object_store().delete(packed.key)
-                return self._answer(items, fresh, error.message)
+                # The other studies of the request are not concerned.
+                refused |= self._refusing({item.study_instance_uid for item in fresh})
+                refused.add(str(error.facts["study_instance_uid"]))
+                why = error.message
+                continue
             late = [item for item in fresh if item.entry.sop_instance_uid not in written]
             self._compare(
                 late
             )  # another request stored them meanwhile: the same bytes, or a conflict
-            return self._answer(items, [])
+            return self._answer(items, refused, why)
         raise StoreBusy
+
+    def _refusing(self, study_uids: set[str]) -> set[str]:
+        found = deleting.in_force_among(
+            institution_id=self.target.institution_id, study_instance_uids=study_uids
+        )
+        return {uid for uid, deletion in found.items() if deleting.refuses_stores(deletion)}
 
     def _write_quickly(self, items: list[Item]) -> bool:
         """One instance of a series that this process stored into before: no look at what is held, but the
@@ -292,16 +305,15 @@ class StoreRequest:
         self._packed = Packed(self.target.institution_id, key, pack.size)
         return self._packed
 
-    def _answer(self, items: list[Item], failed: list[Item], text: str = "") -> list[Outcome]:
+    def _answer(
+        self, items: list[Item], refused: Set[str] = frozenset(), why: str = ""
+    ) -> list[Outcome]:
+        """What became of the items; those of the refused studies failed."""
         for item in items:
-            if (
-                item.study_instance_uid,
-                item.series_instance_uid,
-                item.entry.sop_instance_uid,
-            ) in self._items:
-                refused = any(item is each for each in failed)
+            if (*item.place, item.entry.sop_instance_uid) in self._items:
+                failed = item.study_instance_uid in refused
                 self.outcomes.append(
-                    item.outcome(Failure.NOT_AUTHORIZED, text) if refused else item.outcome()
+                    item.outcome(Failure.NOT_AUTHORIZED, why) if failed else item.outcome()
                 )
         return self.outcomes
 
