@@ -7,6 +7,7 @@ rows again from the bucket, as a rebuild would.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ import orjson
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Sum
+from django.db.models.functions import Collate
 from django.utils import timezone
 
 from common import audit
@@ -26,11 +29,13 @@ from hospitals import selectors as hospital_selectors
 from sharing.errors import NotDeleted, ReasonMissing, StudyBeingStored, StudyIsDeleted
 from sharing.models import Deletion, Quarantined, ReceivedInstance, Series, Study
 from sharing.services import gathering, holding
-from sharing.services.locks import PURGE, if_free
+from sharing.services.locks import GATHER, PURGE, if_free, one_at_a_time
 
 log = structlog.get_logger(__name__)
 
 JSON_TYPE = "application/json"
+_ROUNDS = 3
+_MOST_LEFT, _MOST_LEFT_BYTES = 500, 256 * 2**20  # packed in few seconds
 
 
 def delete_study(
@@ -44,6 +49,7 @@ def delete_study(
         ReasonMissing: not one of the known codes.
         UnderLegalHold: it may not be deleted.
         NotFound: the institution has no such study.
+        StudyBeingStored: very much of it is being stored.
     """
     if reason not in Deletion.Reason.values:
         raise ReasonMissing(
@@ -58,17 +64,59 @@ def delete_study(
     if study is None:
         raise NotFound("There is no such study.")
     holding.require_none(institution_id=institution_id, study_instance_uid=study_instance_uid)
-    for series_id in study.series.filter(newest_received__gt=0).values_list("pk", flat=True):
-        gathering.gather(series_id=series_id)  # so that the bucket alone can bring it back
-    deletion = _take_rows_away(actor, study.pk, reason)
+    deletion = _delete_packed(actor, study.pk, reason)
     keep_in_bucket(deletion)
     return deletion
 
 
+def _delete_packed(actor: Actor, study_pk: int, reason: str) -> Deletion:
+    """Pack what waits, so that the bucket alone can bring it back, and take the rows away.
+
+    While a sender goes on storing, each round leaves less to be packed, and the rest is packed while the sender waits.
+
+    Raises:
+        StudyBeingStored: more comes than can be packed meanwhile.
+    """
+    for _ in range(_ROUNDS):
+        for series_id in _waiting_series(study_pk):
+            gathering.gather(series_id=series_id)
+        with ExitStack() as alone:
+            series_ids = _waiting_series(study_pk)
+            # Before any row is locked: who gathers waits for rows while it is alone.
+            for series_id in series_ids:
+                alone.enter_context(one_at_a_time(GATHER, series_id))
+            with suppress(StudyBeingStored):
+                return _take_rows_away(actor, study_pk, reason, series_ids)
+    raise StudyBeingStored
+
+
+def _waiting_series(study_pk: int) -> list[int]:
+    waiting = Series.objects.filter(study_id=study_pk, newest_received__gt=0)
+    return list(waiting.order_by("pk").values_list("pk", flat=True))
+
+
+def _pack_the_rest(study_pk: int, series_ids: list[int]) -> None:
+    """Senders wait for this, so it is little; ``series_ids`` are those that the caller is alone with.
+
+    Raises:
+        StudyBeingStored: it is much, or of another series.
+    """
+    rest = ReceivedInstance.objects.filter(series__study_id=study_pk, packed_at=None)
+    found = rest.aggregate(count=Count("pk"), size=Sum("size_bytes"))
+    others = rest.exclude(series_id__in=series_ids)
+    if found["count"] > _MOST_LEFT or (found["size"] or 0) > _MOST_LEFT_BYTES or others.exists():
+        raise StudyBeingStored
+    for series_id in series_ids:
+        gathering.pack_waiting(series_id=series_id)
+    if rest.exists():
+        raise StudyBeingStored
+
+
 @transaction.atomic
-def _take_rows_away(actor: Actor, study_pk: int, reason: str) -> Deletion:
-    # Locks in the order of the services that store: series, study.
-    list(Series.objects.select_for_update().filter(study_id=study_pk).order_by("pk"))
+def _take_rows_away(actor: Actor, study_pk: int, reason: str, series_ids: list[int]) -> Deletion:
+    # Locks in the order of the services that store: series by their UIDs, study. From here on senders wait.
+    series = Series.objects.select_for_update().filter(study_id=study_pk)
+    list(series.order_by(Collate("series_instance_uid", "C")))
     study = Study.objects.select_for_update().filter(pk=study_pk).first()
     if study is None:
         raise NotFound("There is no such study.")
@@ -77,8 +125,8 @@ def _take_rows_away(actor: Actor, study_pk: int, reason: str) -> Deletion:
         "study_instance_uid": study.study_instance_uid,
     }
     holding.require_none(**uids)
-    if ReceivedInstance.objects.filter(series__study=study, packed_at=None).exists():
-        raise StudyBeingStored
+    _pack_the_rest(study.pk, series_ids)
+    study.refresh_from_db()
     now = timezone.now()
     deletion = Deletion.objects.create(
         **uids,

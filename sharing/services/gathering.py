@@ -105,25 +105,30 @@ def gather(*, series_id: int) -> bool:
         ArchiveDamaged: what was received, or what the current revision holds, is not what was written.
     """
     with one_at_a_time(GATHER, series_id):
-        series = (
-            Series.objects.select_related("current", "study__institution")
-            .filter(pk=series_id)
-            .first()
-        )
-        if series is None:
-            return False
-        rows = list(
-            ReceivedInstance.objects.filter(series_id=series_id, packed_at=None)
-            .select_related("pack")
-            .order_by("pk")
-        )
-        if not rows:
-            return False
-        revision = _pack(series, rows)
+        revision = pack_waiting(series_id=series_id)
     if revision is None:
         return False
     prove(series_id=series_id)
     return True
+
+
+def pack_waiting(*, series_id: int) -> SeriesRevision | None:
+    """Pack what was received of a series, unproved. The caller is alone with it (``GATHER``).
+
+    Raises:
+        ArchiveDamaged: as ``gather``.
+    """
+    series = (
+        Series.objects.select_related("current", "study__institution").filter(pk=series_id).first()
+    )
+    if series is None:
+        return None
+    rows = list(
+        ReceivedInstance.objects.filter(series_id=series_id, packed_at=None)
+        .select_related("pack")
+        .order_by("pk")
+    )
+    return _pack(series, rows) if rows else None
 
 
 def prove(*, series_id: int) -> None:

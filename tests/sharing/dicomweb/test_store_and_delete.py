@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from copy import copy
 from datetime import timedelta
+from io import StringIO
+from itertools import count
+from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from common.storage import object_store
 from sharing.models import Deletion, IncomingPack, ReceivedInstance, Study
-from sharing.services import rebuilding, sweeping
+from sharing.services import deleting, gathering, rebuilding, sweeping
 from tests.sharing.dicomweb.test_delete import delete, purge_now
 from tests.support.pulling import SERIES, STUDY, instance
 from tests.support.storing import Sender, failures, read_back, referenced
@@ -123,4 +131,70 @@ def test_a_pack_from_after_the_purge_is_adopted(sender: Sender) -> None:
 
     sweep()
 
+    assert read_back(sender, 2) == instance(2)
+
+
+# -- at the same moment ------------------------------------------------------------------------------
+
+
+def test_a_study_into_which_somebody_stores_all_the_time_can_be_deleted(
+    sender: Sender, monkeypatch: Any
+) -> None:
+    sender.store(instance(1))
+    gather, numbers = gathering.gather, count(2)
+
+    def with_one_more(*, series_id: int) -> bool:
+        gathered = gather(series_id=series_id)
+        assert sender.store(instance(next(numbers))).status_code == 200
+        return gathered
+
+    monkeypatch.setattr(gathering, "gather", with_one_more)
+
+    assert delete(sender).status_code == 202
+    call_command("deletion", "undo", "near", STUDY, stdout=StringIO())
+
+    assert Study.objects.get().instance_count == 2
+    assert read_back(sender, 2) == instance(2)
+
+
+def test_what_was_answered_in_the_moment_of_a_deletion_comes_back_with_the_undo(
+    sender: Sender,
+) -> None:
+    sender.store(instance(1))
+    stored, refused, started = [1], threading.Event(), threading.Event()
+
+    def store_on() -> None:
+        other_sender = copy(sender)
+        other_sender.client = Client()
+        for number in range(2, 500):
+            answer = other_sender.store(instance(number))
+            if answer.status_code != 200:
+                assert failures(answer) == {f"{SERIES}.{number}": 0x0124}
+                refused.set()
+                break
+            stored.append(number)
+            started.set()
+        connection.close()
+
+    thread = threading.Thread(target=store_on)
+    thread.start()
+    started.wait(10)
+    answer = delete(sender)
+    thread.join(60)
+    call_command("deletion", "undo", "near", STUDY, stdout=StringIO())
+
+    assert answer.status_code == 202
+    assert refused.is_set()
+    assert Study.objects.get().instance_count == len(stored)
+    assert all(read_back(sender, number) == instance(number) for number in stored)
+
+
+def test_what_is_too_much_to_be_packed_while_senders_wait_is_a_conflict(
+    sender: Sender, monkeypatch: Any
+) -> None:
+    sender.store(instance(1), instance(2))
+    monkeypatch.setattr(gathering, "gather", lambda *, series_id: False)
+    monkeypatch.setattr(deleting, "_MOST_LEFT", 1)
+
+    assert delete(sender).status_code == 409
     assert read_back(sender, 2) == instance(2)
