@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sharing.errors import StoreBusy
 
-WAIT_S = 1.0
+WAIT_S = 3.0  # 32 connections with 25 MB in each request wait for less
 
 
 class StoreSlots:
