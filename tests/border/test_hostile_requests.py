@@ -62,6 +62,7 @@ def test_wildcards_still_mean_what_the_standard_says(
     assert (wildcard(pattern).fullmatch(text) is not None) is matches
 
 
+@pytest.mark.django_db  # how a search goes depends on how frequent its words are
 @pytest.mark.parametrize("matching", [partial(person_name, fuzzy=None), description])
 def test_a_list_of_very_many_patterns_is_refused(matching: Any) -> None:
     with pytest.raises(BadRequest):

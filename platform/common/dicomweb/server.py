@@ -193,12 +193,18 @@ def weak_tag(*pieces: str) -> str:
     return f'W/"{hashlib.sha256(" ".join(pieces).encode()).hexdigest()[:32]}"'
 
 
-def _without_body(answer: HttpResponseBase) -> HttpResponse:
-    """The same head. WSGI servers send what they are given, so the body is dropped here."""
-    head = HttpResponse(status=answer.status_code)
+def _without_body(answer: HttpResponseBase) -> HttpResponseBase:
+    """The same head. WSGI servers send what they are given, so the body is dropped here.
+
+    A stream stays one: of a length that nobody knows none is said, where an empty body would say 0.
+    """
+    head: HttpResponseBase
+    if isinstance(answer, HttpResponse):
+        head = HttpResponse(status=answer.status_code)
+        head["Content-Length"] = str(len(answer.content))
+    else:
+        head = StreamingHttpResponse(iter(()), status=answer.status_code)
     for name, value in answer.items():
         head[name] = value
-    if "Content-Length" not in answer and isinstance(answer, HttpResponse):
-        head["Content-Length"] = str(len(answer.content))
     answer.close()
     return head

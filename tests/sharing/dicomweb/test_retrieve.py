@@ -329,6 +329,15 @@ def test_head_has_the_headers_and_no_body(small: archive.Stored, reader: Any) ->
     body_of(got)
 
 
+def test_head_of_a_stream_without_a_length_says_none(small: archive.Stored, reader: Any) -> None:
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.5'
+
+    asked = reader.head(ROOT + small.url, headers={"accept": accept})
+
+    assert asked.status_code == 200
+    assert "Content-Length" not in asked
+
+
 def test_writing_is_refused_and_options_say_what_is_allowed(
     small: archive.Stored, reader: Any
 ) -> None:
