@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -20,10 +19,10 @@ import requests
 from common.accounts.tokens import create_token
 from config.wsgi import application
 from tests.support import archive, dicom_files
+from tests.support.services import program
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
     pytest.mark.skipif(not dicom_files.rows(), reason="the collection of DICOM files is not here"),
 ]
 
@@ -81,7 +80,13 @@ def outside(request: Any, inner: int, tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     text = _CONFIGURATION.format(folder=tmp_path, port=port, inner=inner, path=request.param)
     (tmp_path / "nginx.conf").write_text(text)
-    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
+    command = [
+        str(program("nginx", "NGINX_BIN", "nginx")),
+        "-p",
+        str(tmp_path),
+        "-c",
+        str(tmp_path / "nginx.conf"),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}/imaging"
     for _ in range(100):

@@ -24,6 +24,7 @@ PACKAGES = {
     "unzip": ("unzip",),
     "dcmtk": ("dcmtk",),
     "npm": ("npm",),
+    "nginx": ("nginx",),
 }
 
 
@@ -121,6 +122,7 @@ FINDERS: dict[str, Callable[[], Found]] = {
     "unzip": lambda: find_on_path("unzip", "unzip"),
     "dcmtk": lambda: find_on_path("dcm2json", "dcmtk"),
     "npm": lambda: find_on_path("npm", "npm"),
+    "nginx": lambda: find_on_path("nginx", "nginx"),
 }
 
 
@@ -140,7 +142,8 @@ def ensure_packages() -> dict[str, Found]:
 def apt_install(packages: list[str]) -> str:
     """Install; empty, or why it failed."""
     say(f"Installing {', '.join(packages)} with apt-get …")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # In runlevel 1 a package starts no service of its own: the tests start what they need, on loopback.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):
         done = subprocess.run(
             ["apt-get", *words], env=environment, capture_output=True, text=True, check=False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import shutil
 import subprocess
 import tracemalloc
 import warnings
@@ -21,6 +20,7 @@ from common.dicom.codecs.decoding import CODECS, NATIVE
 from common.dicom.part10 import read_instance
 from common.dicom.transcode import StoredInstance, transcoding
 from tests.support.dicom_files import Row, row, rows
+from tests.support.services import program
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 RLE, JLS, J2K, HTJ2K = (
@@ -141,7 +141,6 @@ def test_lossless_forms_hold_every_pixel(name: Row, target: str):
 DCMTK = {JLS: "dcmdjpls", RLE: "dcmdrle"}
 
 
-@pytest.mark.skipif(shutil.which("dcmdrle") is None, reason="DCMTK is not installed")
 @pytest.mark.parametrize("target", [EXPLICIT, IMPLICIT, RLE, JLS, J2K, HTJ2K])
 @pytest.mark.parametrize(
     "one",
@@ -157,6 +156,7 @@ DCMTK = {JLS: "dcmdjpls", RLE: "dcmdrle"}
     ],
 )
 def test_dcmtk_reads_it(one: str, target: str, tmp_path: Path):
+    program("dcmtk", "DCMDRLE_BIN", "dcmdrle")
     file, plain = tmp_path / "made.dcm", tmp_path / "plain.dcm"
     file.write_bytes(made(row(one), target))
 
