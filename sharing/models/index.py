@@ -29,6 +29,22 @@ class Study(models.Model):
         "hospitals.Institution", on_delete=models.PROTECT, related_name="+"
     )
     study_instance_uid = models.CharField(max_length=64)
+    # Null only in rows of an older release that were not yet filled in.
+    local_patient = models.ForeignKey(
+        "sharing.LocalPatient",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="studies",
+        db_index=False,
+    )
+    # That of the patient, copied: searches and the access decision read it for every row.
+    person = models.ForeignKey(
+        "sharing.Person",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="studies",
+        db_index=False,
+    )
     patient_id = models.CharField(max_length=128, blank=True, default="")
     issuer_of_patient_id = models.CharField(max_length=128, blank=True, default="")
     patient_name = models.CharField(
@@ -87,6 +103,13 @@ class Study(models.Model):
                 F("study_date").desc(nulls_last=True),
                 F("id").desc(),
                 name="study_newest_of_institution",
+            ),
+            models.Index(fields=["local_patient"], name="study_by_local_patient"),
+            models.Index(
+                F("person"),
+                F("study_date").desc(nulls_last=True),
+                F("id").desc(),
+                name="study_newest_of_person",
             ),
             GinIndex(fields=["name_grams"], name="study_by_name"),
             # "*chest*" anywhere in these, and the modalities (sharing.dicomweb.matching).
