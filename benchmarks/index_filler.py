@@ -4,7 +4,7 @@
 COPY into the tables, without their indexes for the first large filling. Names are as frequent as Chinese names are
 (family names by their share of the population, given names of one or two characters), patients come several times,
 hospitals are of very different size, and descriptions, modalities and dates are as a province's. The same number gives
-the same studies.
+the same studies. Beyond a million, PostgreSQL copies that million under other numbers (UIDs, patients, accession).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.support import ROOT_UID
 
 INSTITUTIONS = 100
+MADE = 1_000_000  # so many are made here, one by one; further ones are copies of them
 FIRST_DAY, DAYS = date(2016, 11, 1), 3650
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PER_PATIENT = 4
@@ -133,12 +134,14 @@ def latin(characters: str) -> str:
     return found
 
 
-def studies(ids: Sequence[int], start: int, end: int, people: People) -> Iterator[tuple[Any, ...]]:
-    """Rows of ``STUDY``; the primary key is the number."""
+def studies(
+    ids: Sequence[int], start: int, end: int, people: People, *, of: int = 0
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``STUDY``; the primary key is the number. The patients are those of ``of`` studies."""
     weights = list(itertools.accumulate(1 / (rank + 4) for rank in range(len(ids))))
     for number in range(start + 1, end + 1):
         pick = random.Random(number * 31 + 7)
-        patient = pick.randrange(max(1, end // PER_PATIENT))
+        patient = pick.randrange(max(1, (of or end) // PER_PATIENT))
         name, sex, born = people.of(patient)
         day = FIRST_DAY + timedelta(days=int(DAYS * pick.random() ** 0.7))
         modality = pick.choice(MODALITIES)
@@ -208,15 +211,20 @@ def fill(
     with connection.cursor() as cursor:
         dropped = _drop_indexes(cursor) if end - start > 50_000 else []
         cursor.execute("ALTER TABLE sharing_study DISABLE TRIGGER USER")
-        for low in range(start, end, step):
-            rows = list(studies(ids, low, min(end, low + step), people))
+        made = min(end, MADE) if start == 0 and end % MADE == 0 else end
+        for low in range(start, made, step):
+            rows = list(studies(ids, low, min(made, low + step), people, of=made))
             with transaction.atomic():  # series and revision name each other
                 _copy(cursor, "sharing_study", STUDY, rows)
                 if with_series:
-                    made = list(series(rows))
-                    _copy(cursor, "sharing_series", SERIES, made)
-                    _copy(cursor, "sharing_seriesrevision", REVISION, revisions(made))
+                    these = list(series(rows))
+                    _copy(cursor, "sharing_series", SERIES, these)
+                    _copy(cursor, "sharing_seriesrevision", REVISION, revisions(these))
             print(f"  {low + len(rows)} of {end}", end="\r", flush=True)
+        for shift in range(made, end, MADE):
+            with transaction.atomic():
+                _multiply(cursor, shift, with_series=with_series)
+            print(f"  {shift + MADE} of {end}", end="\r", flush=True)
         cursor.execute("ALTER TABLE sharing_study ENABLE TRIGGER USER")
         cursor.execute("SET maintenance_work_mem = '1GB'")
         for statement in dropped:
@@ -235,6 +243,39 @@ def _copy(cursor: Any, table: str, columns: str, rows: Any) -> None:
     with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def _multiply(cursor: Any, shift: int, *, with_series: bool) -> None:
+    """The first million again, ``shift`` numbers higher."""
+    other = {
+        "study": {
+            "id": f"id + {shift}",
+            "study_instance_uid": f"'{ROOT_UID}.5.' || (id + {shift})",
+            "patient_id": f"lpad((patient_id::bigint + {shift // PER_PATIENT})::text, 8, '0')",
+            "accession_number": f"left(accession_number, 5) || lpad(((id + {shift}) % 10000000)::text, 7, '0')",
+        },
+        "series": {
+            "id": f"id + {2 * shift}",
+            "study_id": f"study_id + {shift}",
+            "series_instance_uid": f"'{ROOT_UID}.5.' || (study_id + {shift}) || '.' || series_number",
+            "request_attributes": f"jsonb_build_array(jsonb_build_object('00400009', 'S' || (study_id + {shift}),"
+            f" '00401001', 'R' || (study_id + {shift})))",
+            "current_id": f"current_id + {2 * shift}",
+        },
+        "seriesrevision": {
+            "id": f"id + {2 * shift}",
+            "series_id": f"series_id + {2 * shift}",
+            "prefix": f"'archive/H/{ROOT_UID}.5.' || ((series_id + 1) / 2 + {shift}) || '.' || (2 - series_id % 2)"
+            " || '/000001'",
+        },
+    }
+    columns = {"study": STUDY, "series": SERIES, "seriesrevision": REVISION}
+    for table in other if with_series else ("study",):
+        taken = ", ".join(other[table].get(name, name) for name in columns[table].split(", "))
+        most = MADE if table == "study" else 2 * MADE
+        cursor.execute(
+            f"INSERT INTO sharing_{table} ({columns[table]}) SELECT {taken} FROM sharing_{table} WHERE id <= {most}"
+        )
 
 
 def _drop_indexes(cursor: Any) -> list[str]:
