@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 # Codes are parts of object keys and of addresses: letters, digits, hyphen and underscore.
@@ -274,3 +275,61 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.role}"
+
+
+class Invitation(models.Model):
+    """A one-time link by which somebody gets a role, with an account of their own making or the one they have.
+
+    Only the SHA-256 of its code is kept; the code is shown once, when it is made.
+    """
+
+    digest = models.BinaryField(max_length=32, unique=True)
+    name = models.CharField(max_length=150)  # of the person who is invited
+    email = models.EmailField(blank=True, default="")
+    institution = models.ForeignKey(
+        Institution, null=True, blank=True, on_delete=models.PROTECT, related_name="invitations"
+    )
+    role = models.CharField(max_length=32, choices=Membership.Role)
+    valid_from = models.DateField(null=True, blank=True)  # none: from its acceptance on
+    valid_until = models.DateField(null=True, blank=True)  # exclusive
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="invitations_made"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="invitations_accepted",
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(accepted_at__isnull=True, accepted_by__isnull=True)
+                | Q(accepted_at__isnull=False, accepted_by__isnull=False),
+                name="invitation_accepted_when_and_by_whom",
+            ),
+            models.CheckConstraint(
+                condition=Q(accepted_at__isnull=True) | Q(revoked_at__isnull=True),
+                name="invitation_is_accepted_or_revoked_not_both",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    role__in=["commission", "auditor", "operator"], institution__isnull=True
+                )
+                | Q(
+                    role__in=["institution_admin", "radiologist", "clinician"],
+                    institution__isnull=False,
+                ),
+                name="invitation_role_has_its_scope",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.role}"
