@@ -10,16 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from common.audit.directory import InstitutionNames, set_directory
+    from common.audit.directory import InstitutionNames, set_directory, set_subjects
     from common.audit.services import record, record_view
 
-__all__ = ["InstitutionNames", "record", "record_view", "set_directory"]
+__all__ = ["InstitutionNames", "record", "record_view", "set_directory", "set_subjects"]
 
 _HOMES = {
     "record": "common.audit.services",
     "record_view": "common.audit.services",
     "InstitutionNames": "common.audit.directory",
     "set_directory": "common.audit.directory",
+    "set_subjects": "common.audit.directory",
 }
 
 

@@ -31,6 +31,9 @@ FIELDS = (
     "count",
     "detail",
 )
+# Fields that came later: part of the content only where they say something, so that older entries still verify.
+LATER_FIELDS = ("person_key",)
+COLUMNS = (*FIELDS, *LATER_FIELDS)
 
 
 def instant(moment: datetime) -> str:
@@ -39,11 +42,12 @@ def instant(moment: datetime) -> str:
 
 
 def content(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an entry in the form that is hashed and exported."""
-    return {
+    """The fields of an entry, a row of ``COLUMNS``, in the form that is hashed and exported."""
+    fields = {
         name: instant(row[name]) if isinstance(row[name], datetime) else row[name]
         for name in FIELDS
     }
+    return fields | {name: row[name] for name in LATER_FIELDS if row[name]}
 
 
 def link_hash(*, prev_hash: bytes, sequence: int, fields: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""How the trail learns an institution's code and name without knowing the module that owns them."""
+"""How the trail learns names and pseudonyms without knowing the modules that own them."""
 
 from __future__ import annotations
 
@@ -38,3 +38,35 @@ def set_directory(directory: Directory) -> None:
 def institution_of(*, user_id: int) -> InstitutionNames:
     """The institution to copy into an entry of this person."""
     return _directory.institution_of(user_id=user_id)
+
+
+class Subjects(Protocol):
+    """Given by the module that owns studies and persons, when the applications are ready."""
+
+    def key_of_study(self, *, institution_id: int, study_instance_uid: str) -> str:
+        """The pseudonym of the person whose study this is; empty where none is known."""
+
+    def key_of_person(self, *, person_id: int) -> str:
+        """The pseudonym of this person; empty where there is none."""
+
+
+class _NoSubjects:
+    def key_of_study(self, *, institution_id: int, study_instance_uid: str) -> str:
+        return ""
+
+    def key_of_person(self, *, person_id: int) -> str:
+        return ""
+
+
+_subjects: Subjects = _NoSubjects()
+
+
+def set_subjects(subjects: Subjects) -> None:
+    """Register the source of pseudonyms; called once, from ``AppConfig.ready``."""
+    global _subjects  # one per process, set at start
+    _subjects = subjects
+
+
+def subjects() -> Subjects:
+    """The source of pseudonyms."""
+    return _subjects

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 
@@ -31,6 +32,8 @@ class AuditEntry(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     count = models.PositiveIntegerField(default=1)
     detail = models.JSONField(default=dict)
+    # The patient's pseudonym as it was then: the key of a person, which says nothing of who it is (policy S-d).
+    person_key = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name_plural = "audit entries"
@@ -39,6 +42,9 @@ class AuditEntry(models.Model):
             models.Index(fields=["actor_id", "at"], name="audit_by_actor"),
             models.Index(fields=["study_instance_uid", "at"], name="audit_by_study"),
             models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
+            models.Index(
+                fields=["person_key", "-at"], condition=~Q(person_key=""), name="audit_by_person"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -38,7 +39,7 @@ def chain_all(*, batch: int = BATCH) -> int:
 def _chain_batch(batch: int) -> int:
     _one_at_a_time()
     waiting = list(PendingEntry.objects.order_by("entry_id").values_list("pk", flat=True)[:batch])
-    rows = AuditEntry.objects.filter(pk__in=waiting).order_by("pk").values(*chain.FIELDS)
+    rows = AuditEntry.objects.filter(pk__in=waiting).order_by("pk").values(*chain.COLUMNS)
     last = ChainLink.objects.order_by("-sequence").first()
     sequence, prev_hash = (last.sequence, bytes(last.hash)) if last else (0, chain.GENESIS)
     links = []
@@ -71,12 +72,16 @@ def write_repeated(*, now: datetime | None = None, limit: int = BATCH) -> int:
         AuditEntry(
             at=row.first_at,
             count=row.count,
-            **{**row.values, "detail": {"last_at": chain.instant(row.last_at)}},
+            **{**row.values, "detail": _counted(row)},
         )
         for row in rows
     )
     RepeatedAccess.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
+
+
+def _counted(row: RepeatedAccess) -> dict[str, Any]:
+    return {**row.values.get("detail", {}), "last_at": chain.instant(row.last_at)}
 
 
 @transaction.atomic

@@ -17,7 +17,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from common import request_context
-from common.audit.directory import institution_of
+from common.audit.directory import institution_of, subjects
 from common.audit.models import AuditEntry
 
 Actor = AbstractBaseUser | AnonymousUser | str | None
@@ -45,10 +45,12 @@ def record(
     result: str = "success",
     count: int = 1,
     detail: dict[str, Any] | None = None,
+    person_key: str | None = None,
 ) -> AuditEntry:
     """Add one entry, in the caller's transaction: what is rolled back was not done and leaves no entry.
 
     Type, id, institution and study are taken from ``obj`` where it has them. Detail is JSON without patient data.
+    ``person_key`` is the patient's pseudonym; where it is not given it is that of ``obj.person_id`` or of the study.
 
     Raises:
         DetailTooLarge: the detail is over 8 KiB as JSON.
@@ -65,8 +67,9 @@ def record(
         purpose=purpose,
         result=result,
         detail=detail or {},
+        person_key=person_key,
     )
-    return AuditEntry.objects.create(count=count, **_with_institution(values))
+    return AuditEntry.objects.create(count=count, **_completed(values))
 
 
 def record_view(
@@ -81,6 +84,8 @@ def record_view(
     basis: str = "",
     purpose: str = "",
     result: str = "success",
+    detail: dict[str, Any] | None = None,
+    person_key: str | None = None,
 ) -> None:
     """Note a read that repeats (frames of a study): one entry per person, study and purpose, with a count.
 
@@ -96,6 +101,7 @@ def record_view(
         "basis": basis,
         "purpose": purpose,
         "result": result,
+        "person_key": person_key,
     }
     # The same facts as of an entry, before they are made one: a viewer comes here for every frame.
     same = (
@@ -103,10 +109,11 @@ def record_view(
         action,
         None if obj is None else (obj._meta.label_lower, obj.pk),
         tuple(given.values()),
+        json.dumps(detail, sort_keys=True) if detail else "",
         request_context.current().address,
     )
     if not counts.again(same):
-        counts.note(same, _values(actor, action, obj, **given, detail={}))
+        counts.note(same, _values(actor, action, obj, **given, detail=detail or {}))
 
 
 def _values(actor: Actor, action: str, obj: models.Model | None, **given: Any) -> dict[str, Any]:
@@ -118,6 +125,9 @@ def _values(actor: Actor, action: str, obj: models.Model | None, **given: Any) -
         given["study_instance_uid"] = given["study_instance_uid"] or getattr(
             obj, "study_instance_uid", ""
         )
+        person_id = getattr(obj, "person_id", None)
+        if given["person_key"] is None and person_id is not None:
+            given["person_key"] = subjects().key_of_person(person_id=person_id)
     if len(json.dumps(given["detail"], ensure_ascii=False).encode()) > _DETAIL_MOST_BYTES:
         raise DetailTooLarge(f"the detail of {action} is over {_DETAIL_MOST_BYTES} bytes")
     context = request_context.current()
@@ -144,8 +154,12 @@ def _actor_values(actor: Actor) -> dict[str, Any]:
     return {"actor_kind": "user", "actor_id": actor.pk, "actor_name": actor.get_username()}
 
 
-def _with_institution(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with the actor's institution copied in: as late as possible, it costs a query."""
+def _completed(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the actor's institution and the patient's pseudonym copied in.
+
+    As late as possible: each costs a query, and of repeated reads only the first of some seconds comes here.
+    """
+    values = {**values, "person_key": _pseudonym(values)}
     if values["actor_kind"] != "user":
         return values
     place = institution_of(user_id=values["actor_id"])
@@ -154,6 +168,18 @@ def _with_institution(values: dict[str, Any]) -> dict[str, Any]:
         "actor_institution_code": place.code,
         "actor_institution_name": place.name,
     }
+
+
+def _pseudonym(values: dict[str, Any]) -> str:
+    known: str | None = values["person_key"]
+    if known is not None:
+        return known
+    # Without an institution nobody knows whose study it is: what was refused is noted as the absent is.
+    if not values["study_instance_uid"] or values["institution_id"] is None:
+        return ""
+    return subjects().key_of_study(
+        institution_id=values["institution_id"], study_instance_uid=values["study_instance_uid"]
+    )
 
 
 _LONGEST = {
@@ -259,7 +285,7 @@ def _carry_over(values: dict[str, Any], count: int, last_at: datetime) -> None:
             SET count = audit_repeatedaccess.count + EXCLUDED.count,
                 last_at = greatest(audit_repeatedaccess.last_at, EXCLUDED.last_at)
             """,
-            [_merge_key(values), last_at, last_at, count, json.dumps(_with_institution(values))],
+            [_merge_key(values), last_at, last_at, count, json.dumps(_completed(values))],
         )
 
 

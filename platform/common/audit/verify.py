@@ -60,7 +60,7 @@ def linked_entries(*, after: int = 0) -> Iterator[LinkedEntry]:
         rows = {
             row["id"]: row
             for row in AuditEntry.objects.filter(pk__in=[link.entry_id for link in links]).values(
-                *chain.FIELDS
+                *chain.COLUMNS
             )
         }
         for link in links:
