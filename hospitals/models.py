@@ -277,6 +277,50 @@ class Membership(models.Model):
         return f"{self.user} {self.role}"
 
 
+class Department(models.Model):
+    """A department of an institution (科室): a group of colleagues that others may ask for advice."""
+
+    institution = models.ForeignKey(
+        Institution, on_delete=models.PROTECT, related_name="departments"
+    )
+    name = models.CharField(max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True, blank=True)  # no longer asked; its history stays
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["institution", "name"],
+                condition=Q(closed_at__isnull=True),
+                name="department_name_once_per_institution",
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="department_has_a_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DepartmentMember(models.Model):
+    """Who is in a department. Counts only while the account also has a role at the institution."""
+
+    department = models.ForeignKey(Department, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="departments"
+    )
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["department", "user"], name="department_member_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.department}: {self.user}"
+
+
 class Invitation(models.Model):
     """A one-time link by which somebody gets a role, with an account of their own making or the one they have.
 

@@ -5,26 +5,46 @@ Instances have no row: their facts live in the documents beside each pack (DESIG
 
 from sharing.models.access import Consent, EmergencyAccess, Encounter
 from sharing.models.archive import Certificate, Quarantined, SeriesRevision
+from sharing.models.consultation import (
+    Consultation,
+    ConsultationEntry,
+    ConsultationOpinion,
+    ConsultationSeen,
+    ConsultationStudy,
+)
 from sharing.models.index import Series, Study
+from sharing.models.messages import HospitalMessage, MessageSender
+from sharing.models.orders import Order
 from sharing.models.patients import LinkCandidate, LinkEvent, LocalPatient, Person
 from sharing.models.received import Deletion, IncomingPack, LegalHold, ReceivedInstance
+from sharing.models.reports import Report, ReportVersion
 from sharing.models.work import DiscoveryWindow, Transfer
 
 __all__ = [
     "Certificate",
     "Consent",
+    "Consultation",
+    "ConsultationEntry",
+    "ConsultationOpinion",
+    "ConsultationSeen",
+    "ConsultationStudy",
     "Deletion",
     "DiscoveryWindow",
     "EmergencyAccess",
     "Encounter",
+    "HospitalMessage",
     "IncomingPack",
     "LegalHold",
     "LinkCandidate",
     "LinkEvent",
     "LocalPatient",
+    "MessageSender",
+    "Order",
     "Person",
     "Quarantined",
     "ReceivedInstance",
+    "Report",
+    "ReportVersion",
     "Series",
     "SeriesRevision",
     "Study",
