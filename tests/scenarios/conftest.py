@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.collection import reader
 from tests.support.installation import Backends, Installation
 from tests.support.ohif import ohif_build, tab
 from tests.support.pulling import archive, hospital, make_hospital
 
-__all__ = ["archive", "backends", "hospital", "make_hospital", "ohif_build", "tab"]
+__all__ = ["archive", "backends", "hospital", "make_hospital", "ohif_build", "reader", "tab"]
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import archive
 from tests.support.attributes import (
     PIXEL_DATA,
     TRAILING_PADDING,
@@ -26,7 +24,8 @@ from tests.support.attributes import (
     unreviewed,
     vr,
 )
-from tests.support.dicom_files import Row, rows
+from tests.support.collection import address, identified
+from tests.support.dicom_files import Row
 from tests.support.fixtures import OrthancFactory
 from tests.support.services import Orthanc, program
 
@@ -116,41 +115,11 @@ BY_ORTHANC = (
 )
 
 
-def identified() -> list[Row]:
-    """The first file of each instance that has all its UIDs: a server holds one of a UID."""
-    found = [
-        row
-        for row in rows("instance") + rows("same-uid variant")
-        if row.sop_instance_uid and row.fields["study_instance_uid"]
-    ]
-    first = {row.sop_instance_uid: row for row in reversed(found)}
-    return [row for row in found if first[row.sop_instance_uid] is row]
-
-
-@pytest.fixture
-def reader(db: None, client: Any, settings: Any, tmp_path: Path) -> Iterator[Any]:
-    """A logged-in client of a hospital that archives every identified file."""
-    settings.OBJECT_STORE_URL = f"file://{tmp_path}/store"
-    settings.DATA_DIR = tmp_path / "data"
-    hospital = archive.make_institution("near")
-    paths = [row.path for row in identified()]
-    assert len(paths) > 300, "the collection of DICOM files is not there"
-    archive.archive_files(hospital, paths, tmp_path=tmp_path)
-    client.force_login(archive.make_user("radiologist", "radiologist", hospital))
-    return client
-
-
 def metadata(reader: Any, row: Row) -> dict[str, Any]:
     answer = reader.get(f"/dicom-web/at/near/{address(row)}/metadata")
     assert answer.status_code == 200, (row.name, answer.content)
     (found,) = json.loads(answer.content)
     return dict(found)
-
-
-def address(row: Row) -> str:
-    of = row.fields
-    series = f"studies/{of['study_instance_uid']}/series/{of['series_instance_uid']}"
-    return f"{series}/instances/{row.sop_instance_uid}"
 
 
 def test_metadata_is_what_dcm2json_reads_from_the_file(reader: Any, tmp_path: Path) -> None:
