@@ -218,3 +218,30 @@ class StudyBeingStored(DomainError):
 
     code = "study-being-stored"
     kind = Kind.CONFLICT
+
+
+class ReportContentInvalid(DomainError):
+    """The report cannot be kept as it was sent."""
+
+    code = "report-invalid"
+
+
+class AccessionAmbiguous(DomainError):
+    """Several studies have this accession number: name the Study Instance UID."""
+
+    code = "accession-ambiguous"
+    kind = Kind.CONFLICT
+
+
+class ReportNotOfThisStudy(DomainError):
+    """The study has another patient or accession number, or the report of this number is one of another study."""
+
+    code = "report-not-of-this-study"
+    kind = Kind.CONFLICT
+
+
+class ReportVersionDiffers(DomainError):
+    """This version of the report is held with another content: an amendment needs a version of its own."""
+
+    code = "report-version-differs"
+    kind = Kind.CONFLICT
