@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from common.ui import navigation
+from common.ui import navigation, sections
 from hospitals.web import views
 
 app_name = "hospitals"
@@ -19,4 +19,10 @@ urlpatterns = [
 
 navigation.add(
     navigation.Entry("hospitals:list", _("Hospitals"), order=20, visible=views.may_list_hospitals)
+)
+
+sections.add(
+    sections.Section(
+        "hospitals:hospital", _("Overview"), order=10, visible=lambda request, institution_id: True
+    )
 )

@@ -1,4 +1,4 @@
-"""Remote consultation (会诊): a question to a colleague or a department elsewhere, the talk about it, signed opinions."""
+"""Remote consultation (会诊): a question to a colleague or department elsewhere, the talk about it, signed opinions."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ class Entry:
     label: Any  # a lazy translation: said in the reader's language
     order: int
     visible: Callable[[HttpRequest], bool]
+    # What waits there for this reader; 0 shows no number.
+    count: Callable[[HttpRequest], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Link:
     url: str
     label: Any
     current: bool
+    count: int = 0
 
 
 _entries: dict[str, Entry] = {}
@@ -44,4 +47,12 @@ def links(request: HttpRequest) -> list[Link]:
     here = max((url for url, _ in urls if request.path.startswith(url)), key=len, default="")
     if here == "/" and request.path != "/":
         here = ""
-    return [Link(url=url, label=entry.label, current=url == here) for url, entry in urls]
+    return [
+        Link(
+            url=url,
+            label=entry.label,
+            current=url == here,
+            count=entry.count(request) if entry.count else 0,
+        )
+        for url, entry in urls
+    ]

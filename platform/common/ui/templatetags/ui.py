@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from common.ui import panels as slots
+from common.ui import sections as tabs
 from common.ui.words import Words
 from common.ui.words import words as words_of
 
@@ -138,3 +139,10 @@ def panels(context: Context, slot: str, subject: Any) -> SafeString:
     request: HttpRequest = context["request"]
     parts = slots.render(slot, request=request, subject=subject)
     return mark_safe("\n".join(parts))  # noqa: S308 - each part is a rendered template already
+
+
+@register.inclusion_tag("ui/_sections.html", takes_context=True)
+def sections(context: Context, code: str, institution_id: int) -> dict[str, Any]:
+    """The tabs of an institution's pages that this reader gets."""
+    request: HttpRequest = context["request"]
+    return {"links": tabs.links(request, code=code, institution_id=institution_id)}
