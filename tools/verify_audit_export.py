@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Check an export of the audit trail without any of our code: ``verify_audit_export.py FILE [--anchor DAY=HASH …]``.
+"""Check an export of the audit trail without any of our code.
+
+``verify_audit_export.py FILE [--anchor DAY=HASH …] [--anchors DIR]``
 
 Needs Python 3.8 and nothing else. The rule, in one sentence: the hash of a link is SHA-256 over the 32 bytes of the
 hash before it and the entry's JSON with its sequence, keys sorted, without blanks, UTF-8. Exit status 0: whole;
@@ -94,6 +96,15 @@ def check(file, known):
     return sequence, head, len(anchors)
 
 
+def stored_anchors(directory):
+    """Day and hash of each object that was copied out of the bucket."""
+    paths = sorted(Path(directory).glob("*.json"))
+    if not paths:
+        raise NotAnExport(f"there is no anchor in {directory}")
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [[document["day"], document["hash"]] for document in documents]
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", help="what 'manage.py export_audit' wrote")
@@ -104,9 +115,15 @@ def main(arguments=None):
         metavar="DAY=HASH",
         help="an anchor that was kept elsewhere (2026-01-31=ab12…); may be repeated",
     )
+    parser.add_argument(
+        "--anchors",
+        metavar="DIR",
+        help="a copy of the bucket's audit/anchors/: each of its objects must agree",
+    )
     options = parser.parse_args(arguments)
     known = [anchor.lower().split("=", 1) for anchor in options.anchor]
     try:
+        known += stored_anchors(options.anchors) if options.anchors else []
         with Path(options.file).open(encoding="utf-8") as file:
             sequence, head, anchors = check(file, known)
     except Broken as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from common.audit import sequencer
+from common.audit import anchors, sequencer
 from common.audit.jobs import ANCHOR_DAYS, CHAIN_ENTRIES
+from common.storage import object_store
 
 
 @CHAIN_ENTRIES.implement()
@@ -15,3 +16,5 @@ def chain_entries() -> None:
 @ANCHOR_DAYS.implement()
 def anchor_days() -> None:
     sequencer.anchor_days()
+    # After the transaction: what stands in the store was in the database first.
+    anchors.store_missing(object_store())

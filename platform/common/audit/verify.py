@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from common.audit import chain
+from common.audit.anchors import StoredAnchor
 from common.audit.models import AuditEntry, ChainLink, DailyAnchor, PendingEntry
 
 _PIECE = 2000
@@ -47,6 +48,7 @@ class Verdict:
 
     links: int = 0
     anchors: int = 0
+    stored_anchors: int = 0  # of the object store that agree
     head: bytes = chain.GENESIS
     waiting: int = 0  # entries of the last minutes that the sequencer has not come to
     fault: Fault | None = None
@@ -77,26 +79,73 @@ def linked_entries(*, after: int = 0) -> Iterator[LinkedEntry]:
         after = links[-1].sequence
 
 
-def verify() -> Verdict:
-    """Run over the whole chain and stop at the first fault."""
+def verify(stored: Iterable[StoredAnchor] | None = None) -> Verdict:
+    """Run over the whole chain and stop at the first fault.
+
+    ``stored`` are the anchors of the object store, where they are to be compared too.
+    """
     verdict = Verdict()
-    anchors = {a.sequence: a for a in DailyAnchor.objects.order_by("day")}
+    kept = {anchor.day: anchor for anchor in DailyAnchor.objects.all()}
+    outside = None if stored is None else {anchor.day: anchor for anchor in stored}
+    expected = _Expected(kept, outside or {})
     for item in linked_entries():
         verdict.fault = _fault_of(item, verdict)
+        if verdict.fault is None:
+            verdict.links, verdict.head = item.sequence, item.hash
+            verdict.fault = expected.meet(item, verdict)
         if verdict.fault:
             return verdict
-        verdict.links, verdict.head = item.sequence, item.hash
-        anchor = anchors.pop(item.sequence, None)
-        if anchor is None:
-            continue
-        verdict.anchors += 1
-        if bytes(anchor.hash) != item.hash:
-            verdict.fault = Fault(
-                item.sequence, item.entry_id, f"differs from the anchor of {anchor.day}"
-            )
-            return verdict
-    verdict.fault = _missing_end(anchors) or _without_link(verdict)
+    verdict.fault = expected.left_over() or _without_link(verdict)
+    if verdict.fault is None and outside is not None:
+        verdict.fault = _one_sided(kept, outside)
     return verdict
+
+
+class _Expected:
+    """The anchors by the link that they were made of, inside and outside of the database."""
+
+    def __init__(self, kept: dict[date, DailyAnchor], outside: dict[date, StoredAnchor]) -> None:
+        self._places: dict[int, list[tuple[date, bytes, bool]]] = {}
+        for anchors, is_outside in ((kept, False), (outside, True)):
+            for anchor in anchors.values():
+                place = self._places.setdefault(anchor.sequence, [])
+                place.append((anchor.day, bytes(anchor.hash), is_outside))
+
+    def meet(self, item: LinkedEntry, verdict: Verdict) -> Fault | None:
+        """Compare a link with the anchors that were made of it."""
+        for day, head, is_outside in self._places.pop(item.sequence, []):
+            if head != item.hash:
+                text = f"differs from the anchor of {day}{_where(is_outside)}"
+                return Fault(item.sequence, item.entry_id, text)
+            if is_outside:
+                verdict.stored_anchors += 1
+            else:
+                verdict.anchors += 1
+        return None
+
+    def left_over(self) -> Fault | None:
+        """The first anchor that no link came to."""
+        for sequence, places in sorted(self._places.items()):
+            day, _, is_outside = places[0]
+            text = f"anchored on {day}{_where(is_outside)}, but the chain ends before it"
+            return Fault(sequence, None, text)
+        return None
+
+
+def _where(is_outside: bool) -> str:
+    return " in the object store" if is_outside else ""
+
+
+def _one_sided(kept: dict[date, DailyAnchor], outside: dict[date, StoredAnchor]) -> Fault | None:
+    """An anchor that stands on one side only; a new one gets an hour to be written outside."""
+    for day in sorted(outside.keys() - kept.keys()):
+        text = f"the anchor of {day} is in the object store and not in the database"
+        return Fault(outside[day].sequence, None, text)
+    for day in sorted(kept.keys() - outside.keys()):
+        if kept[day].anchored_at < timezone.now() - _PATIENCE:
+            text = f"the anchor of {day} is not in the object store"
+            return Fault(kept[day].sequence, None, text)
+    return None
 
 
 def _fault_of(item: LinkedEntry, so_far: Verdict) -> Fault | None:
@@ -112,12 +161,6 @@ def _fault_of(item: LinkedEntry, so_far: Verdict) -> Fault | None:
     expected = chain.link_hash(prev_hash=item.prev_hash, sequence=item.sequence, fields=item.fields)
     if expected != item.hash:
         return fault("the entry is not what was chained")
-    return None
-
-
-def _missing_end(anchors: dict[int, DailyAnchor]) -> Fault | None:
-    for sequence, anchor in sorted(anchors.items()):
-        return Fault(sequence, None, f"anchored on {anchor.day}, but the chain ends before it")
     return None
 
 
