@@ -210,6 +210,22 @@ _WORDS: dict[str, Words] = {
     "note-missing": Words(
         _("A case is closed with a note of what was found."), _("Write what was found, then close it.")
     ),
+    "report-invalid": Words(
+        _("The report cannot be kept as it was sent."),
+        _("The text beside it says what is wrong; the sender corrects it and sends it again."),
+    ),
+    "accession-ambiguous": Words(
+        _("Several studies have this accession number."),
+        _("Send the Study Instance UID, or the patient's number, with the report."),
+    ),
+    "report-not-of-this-study": Words(
+        _("The report does not belong to this study."),
+        _("Patient, accession number and study do not go together: check them at the sender."),
+    ),
+    "report-version-differs": Words(
+        _("This version of the report is held with another content."),
+        _("Send the amendment as a version of its own."),
+    ),
     "already-settled": Words(
         _("Somebody has closed this case already."), _("Reload the page.")
     ),
