@@ -9,6 +9,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
@@ -38,6 +39,21 @@ EVENTS = Counter(
     "imaging_event_deliveries_total",
     "Deliveries of events, by handler and outcome.",
     ["handler", "outcome"],
+)
+HL7_MESSAGES = Counter(
+    "imaging_hl7_messages_total",
+    "HL7 messages answered, by type of those that are read here, and by acknowledgement code.",
+    ["type", "code"],
+)
+HL7_REFUSED = Counter(
+    "imaging_hl7_refused_total",
+    "Connections and messages that the HL7 listener ended without an answer, by reason.",
+    ["reason"],
+)
+HL7_CONNECTIONS = Gauge(
+    "imaging_hl7_connections",
+    "Open connections of HL7 senders.",
+    multiprocess_mode="livesum",
 )
 
 
