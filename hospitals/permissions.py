@@ -21,6 +21,9 @@ Role = Membership.Role
 
 PROVINCE_WIDE = frozenset({Role.COMMISSION, Role.AUDITOR, Role.OPERATOR})
 SEES_EVERY_INSTITUTION = frozenset({Role.COMMISSION, Role.OPERATOR, Role.AUDITOR})
+NEEDS_SECOND_FACTOR = frozenset(
+    {Role.COMMISSION, Role.INSTITUTION_ADMIN, Role.AUDITOR, Role.OPERATOR}
+)
 KEEPS_ENDPOINT = frozenset({Role.INSTITUTION_ADMIN, Role.INTEGRATOR})
 
 
@@ -77,6 +80,11 @@ def has_role(user: Any, *roles: str, institution_id: int | None = None) -> bool:
     )
 
 
+def needs_second_factor(user: Any) -> bool:
+    """Whether the account has a role today whose people do nothing without a second factor."""
+    return has_role(user, *NEEDS_SECOND_FACTOR)
+
+
 def is_system(actor: Actor) -> bool:
     """Whether no person acts but the system: a command or a scheduled job."""
     return actor is None or isinstance(actor, str)
@@ -97,6 +105,13 @@ def may_keep_endpoint(actor: Actor, *, institution_id: int) -> bool:
 def may_probe(actor: Actor, *, institution_id: int) -> bool:
     """Whether the actor may have this institution's endpoint probed."""
     return may_keep_endpoint(actor, institution_id=institution_id) or has_role(actor, Role.OPERATOR)
+
+
+def may_keep_departments(actor: Actor, *, institution_id: int) -> bool:
+    """Whether the actor may say which departments an institution has and who is in them."""
+    return may_administer(actor) or has_role(
+        actor, Role.INSTITUTION_ADMIN, institution_id=institution_id
+    )
 
 
 def require(allowed: bool) -> None:

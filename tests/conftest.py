@@ -11,7 +11,12 @@ import pytest
 
 from tests.support import services
 
-pytest_plugins = ["tests.support.fixtures", "tests.support.append_only", "tests.support.web"]
+pytest_plugins = [
+    "tests.support.fixtures",
+    "tests.support.append_only",
+    "tests.support.web",
+    "tests.support.second_factor",
+]
 
 _LOOPBACK = ("127.", "::1", "localhost")
 # What the operating system may connect to without a network.

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from config.env_audit import Audit, read_audit
+from config.env_people import Mail, Provider, read_people
+
 T = TypeVar("T")
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -71,6 +74,11 @@ class Environment:
     on_demand_pulls: int
     federated_deadline_s: int
     federated_connections: int
+    audit: Audit
+    password_max_days: int
+    mail: Mail
+    mail_from: str
+    oidc: Provider | None
 
 
 class _Reader:
@@ -356,6 +364,8 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             expected="hours after which a deleted study is purged",
         ),
         "web_threads": _web_threads(reader),
+        **read_audit(get, reader.faults),
+        **read_people(get, reader.faults),
     }
     if reader.faults:
         raise BadEnvironment(

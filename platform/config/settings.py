@@ -32,6 +32,7 @@ ON_DEMAND_READERS = min(ENV.on_demand_readers, max(1, ENV.web_threads // 2))
 ON_DEMAND_PULLS = ENV.on_demand_pulls
 FEDERATED_DEADLINE_S = ENV.federated_deadline_s
 FEDERATED_CONNECTIONS = ENV.federated_connections
+AUDIT = ENV.audit
 PACK_CACHE_BYTES = ENV.cache_bytes
 DECODER_PROCESSES = ENV.decoder_processes
 DECODER_MEMORY_BYTES = ENV.decoder_memory_mb * 2**20
@@ -103,7 +104,20 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"min_length": 12},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "common.accounts.passwords.NotUsedBefore", "OPTIONS": {"remembered": 5}},
 ]
+PASSWORD_MAX_DAYS = ENV.password_max_days
+OIDC = ENV.oidc
+
+EMAIL_BACKEND = ENV.mail.backend
+EMAIL_HOST = ENV.mail.host
+EMAIL_PORT = ENV.mail.port
+EMAIL_HOST_USER = ENV.mail.user
+EMAIL_HOST_PASSWORD = ENV.mail.password
+EMAIL_USE_TLS = ENV.mail.starttls
+EMAIL_USE_SSL = ENV.mail.tls
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = ENV.mail_from
 
 TEMPLATES = [
     {

@@ -42,10 +42,14 @@ def first_cells(table: str) -> list[str]:
 
 
 def settings_of_code() -> set[str]:
-    """The first argument of every ``get("NAME", …)`` in config/env.py."""
-    source = (ROOT / "platform" / "config" / "env.py").read_text(encoding="utf-8")
+    """The first argument of every ``get("NAME", …)`` in config/env.py and what it reads more."""
+    sources = sorted((ROOT / "platform" / "config").glob("env*.py"))
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in (
+        node
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+    ):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             if name == "get" and re.fullmatch(r"[A-Z][A-Z_]+", str(node.args[0].value)):

@@ -15,6 +15,9 @@ PUBLIC = {
     "metrics",
     "accounts:login",
     "accounts:logout",
+    "accounts:code",  # the second factor of somebody who has shown the first
+    "accounts:oidc",
+    "accounts:oidc-back",
     "set_language",
 }
 SAMPLES = {

@@ -18,6 +18,9 @@ class AccountsConfig(AppConfig):
 
         from common.accounts.idle import note_login
         from common.accounts.person import forget_people
+        from common.accounts.sessions import note_end, note_start
 
         user_logged_in.connect(note_login, dispatch_uid="common.accounts.idle")
+        user_logged_in.connect(note_start, dispatch_uid="common.accounts.sessions")
+        user_logged_out.connect(note_end, dispatch_uid="common.accounts.sessions")
         user_logged_out.connect(forget_people, dispatch_uid="common.accounts.person")

@@ -11,6 +11,8 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from common.accounts import sessions
+
 # A viewer asks for hundreds of frames a minute: the row is written once in this time, not for each of them.
 EXTEND_EVERY_S = 300
 _USED_AT = "used_at"
@@ -33,6 +35,7 @@ class IdleSessionMiddleware:
             # From the future (a clock set back) counts as old: else the session would end in use.
             if idle_s < 0 or idle_s >= EXTEND_EVERY_S:
                 _note_use(session)
+                sessions.note_use(session)
         return response
 
 

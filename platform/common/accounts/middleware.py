@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, resolve_url
 from django.utils.translation import gettext as _
 
+from common.accounts import demands, passwords
 from common.accounts.bearer import bearer_of
 from common.accounts.public import is_public
 from common.accounts.reading import only_reads
@@ -65,7 +66,7 @@ class ClosedByDefaultMiddleware:
         structlog.contextvars.bind_contextvars(user_id=request.user.pk)
         bearer = bearer_of(request)
         if bearer is None:
-            return _password_first(request)
+            return _password_first(request) or _second_factor_first(request)
         if bearer.reads_only and request.method not in _SAFE and not only_reads(view):
             return error_response(
                 request, 403, code="token-reads-only", detail=_("This token is for reading only.")
@@ -95,16 +96,37 @@ def _turn_away(request: HttpRequest) -> HttpResponse:
 
 
 def _password_first(request: HttpRequest) -> HttpResponse | None:
-    match = request.resolver_match
-    if not getattr(request.user, "must_change_password", False):
+    user: Any = request.user
+    if not (getattr(user, "must_change_password", False) or passwords.has_ended(user)):
         return None
-    if match is not None and match.view_name in {"accounts:password", "accounts:logout"}:
-        return None
-    if is_page(request):
-        return redirect("accounts:password")
-    return error_response(
+    return _only(
         request,
-        403,
+        "accounts:password",
         code="password-to-be-changed",
         detail=_("Log in on the pages and choose a password of your own first."),
     )
+
+
+def _second_factor_first(request: HttpRequest) -> HttpResponse | None:
+    if not demands.is_missing(request):
+        return None
+    return _only(
+        request,
+        "accounts:enrol",
+        code="second-factor-missing",
+        detail=_("Log in on the pages and set up a second factor first."),
+    )
+
+
+def _only(request: HttpRequest, place: str, *, code: str, detail: str) -> HttpResponse | None:
+    """Nothing but this page: others lead to it, interfaces say why not. Whoever wants to leave may."""
+    match = request.resolver_match
+    if match is not None and match.view_name in {place, "accounts:logout"}:
+        return None
+    if not is_page(request):
+        return error_response(request, 403, code=code, detail=detail)
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(
+            status=403, headers={"HX-Redirect": resolve_url(place)}, content_type="text/plain"
+        )
+    return redirect(place)

@@ -18,6 +18,9 @@ class User(AbstractUser):
     must_change_password = models.BooleanField(default=False)
     password_set_at = models.DateTimeField(null=True, blank=True)
 
+    # No column: whether the session of the request in hand has shown a second factor (DICOMweb requests only).
+    session_is_verified = False
+
     class Meta:
         ordering = ["username"]
 

@@ -11,6 +11,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
+from common.accounts import demands
 from common.kept import Kept
 from common.problem import is_dicomweb
 
@@ -38,6 +39,8 @@ def _person(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
         if not isinstance(found, AbstractBaseUser):
             return found
         person = found
+        # Kept with it: the next frames must not read the session for this either.
+        person.session_is_verified = demands.MARK in request.session
         _kept.put(key, person)
     # A copy, so that what one request remembers on its user never reaches the next.
     return copy.copy(person)
@@ -46,3 +49,4 @@ def _person(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
 def forget_people(**_: Any) -> None:
     """Ask again at the next request, in this process; others follow within ``KEEP_S``."""
     _kept.clear()
+    demands.forget()

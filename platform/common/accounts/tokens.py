@@ -31,6 +31,20 @@ class TokenRefused(DomainError):
     kind = Kind.NOT_PERMITTED
 
 
+class TokenEnded(DomainError):
+    """This token has expired or was withdrawn: make a new one."""
+
+    code = "token-ended"
+    kind = Kind.CONFLICT
+
+
+class TokenReplaced(DomainError):
+    """This token was rotated already; it has a successor."""
+
+    code = "token-replaced"
+    kind = Kind.CONFLICT
+
+
 @dataclass(frozen=True)
 class Bearer:
     """Who shows the token, and what the token lets it do."""
@@ -49,23 +63,68 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-@transaction.atomic
 def create_token(
-    *, actor: User | str, user: User, days: int = 365, scope: str = Token.Scope.FULL
+    *,
+    actor: User | str,
+    user: User,
+    days: int = 365,
+    scope: str = Token.Scope.FULL,
+    label: str = "",
 ) -> str:
     """Make a token for an account and return it: the only time it can be read."""
+    return issue_token(actor=actor, user=user, days=days, scope=scope, label=label)[1]
+
+
+@transaction.atomic
+def issue_token(
+    *, actor: User | str, user: User, days: int, scope: str, label: str = ""
+) -> tuple[Token, str]:
+    """Make a token; answers its row, and the token itself, which can be read only now."""
+    token, text = _new_token(user=user, term=timedelta(days=days), scope=scope, label=label)
+    audit.record(actor, "token.create", obj=token, detail={"user_id": user.pk, "scope": scope})
+    return token, text
+
+
+@transaction.atomic
+def rotate_token(*, actor: User | str, token: Token, grace: timedelta) -> tuple[Token, str]:
+    """A successor with the scope, the label and the term of this token, which itself ends after a time of grace.
+
+    Raises:
+        TokenEnded: it has expired or was withdrawn.
+        TokenReplaced: it has a successor already.
+    """
+    row = Token.objects.select_for_update(no_key=True).select_related("user").get(pk=token.pk)
+    now = timezone.now()
+    if row.revoked_at is not None or row.expires_at <= now:
+        raise TokenEnded
+    if row.replaced_by_id is not None:
+        raise TokenReplaced
+    successor, text = _new_token(
+        user=row.user, term=row.expires_at - row.created_at, scope=row.scope, label=row.label
+    )
+    row.replaced_by = successor
+    row.expires_at = min(row.expires_at, now + grace)
+    row.save(update_fields=["replaced_by", "expires_at"])
+    detail = {"user_id": row.user_id, "successor": successor.pk}
+    audit.record(
+        actor, "token.rotate", obj=row, detail=detail | {"until": row.expires_at.isoformat()}
+    )
+    return successor, text
+
+
+def _new_token(*, user: User, term: timedelta, scope: str, label: str) -> tuple[Token, str]:
     text = _PREFIX + secrets.token_urlsafe(32)
     now = timezone.now()
     token = Token.objects.create(
         user=user,
         digest=_digest(text),
         prefix=text[:9],
+        label=label,
         scope=scope,
         created_at=now,
-        expires_at=now + timedelta(days=days),
+        expires_at=now + term,
     )
-    audit.record(actor, "token.create", obj=token, detail={"user_id": user.pk, "scope": scope})
-    return text
+    return token, text
 
 
 @transaction.atomic
