@@ -169,6 +169,13 @@ def list_codes() -> list[tuple[int, str, str]]:
     return list(Institution.objects.values_list("pk", "code", "name"))
 
 
+def list_left() -> list[int]:
+    """Ids of the institutions that left the province: they neither share nor are shared with."""
+    return list(
+        Institution.objects.filter(state=Institution.State.LEFT).values_list("pk", flat=True)
+    )
+
+
 def institution_facts(institution_id: int) -> InstitutionFacts:
     """What the archive keeps about an institution.
 

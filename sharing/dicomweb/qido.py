@@ -33,11 +33,11 @@ from sharing.dicomweb.searching import (
     UNBOUNDED,
     FoundSeries,
     FoundStudy,
-    Within,
     holders,
     search_series,
     search_studies,
 )
+from sharing.dicomweb.sight_sql import Within
 from sharing.domain.question import Question
 from sharing.errors import QuestionUnbounded
 from sharing.permissions import sight_of
@@ -74,12 +74,8 @@ class SearchView(OriginView):
 
     @property
     def within(self) -> Within:
-        """The institutions that are searched."""
-        ids: Sequence[int] = sorted(sight_of(self.actor).institution_ids)
-        if self.institution_code:
-            one = codes.id_of(self.institution_code, ids)
-            ids = [] if one is None else [one]
-        return Within(ids, common_root=not self.institution_code)
+        """What is searched."""
+        return Within.of(sight_of(self.actor), self.institution_code)
 
     def answer(self, rows: Sequence[Attributes], search: Search) -> HttpResponse:
         chosen = self.negotiate(_OFFERS, refusal=_REFUSAL)
@@ -300,7 +296,7 @@ def _addressed(
 
 def _holders_of(page: Iterable[FoundStudy], within: Within) -> dict[str, list[int]]:
     """Who holds the studies of a page that a second institution may hold; nobody is asked about the others."""
-    if len(within.institution_ids) < 2:
+    if not within.several:
         return {}
     shared = [study.study_instance_uid for study in page if study.shared]
     return holders(shared, within, of_series=False)

@@ -1,17 +1,17 @@
 """Search of the index, as SQL: one statement for a page, whatever the size of the index.
 
 Three things decide its form. *Order*: newest study first, then by number, which is total; an index has that order
-over all institutions and within each. *Sight*: a few institutions of a province are read one by one in that order and
-merged, for walking over all studies would pass those of the others. *Copies*: of a UID that several visible
+over all institutions, within each, and within each person. *Sight*: a few institutions of a province are read one by
+one in that order and merged, for walking over all studies would pass those of the others; what is seen of persons
+beyond them is asked for by itself, no older than the page so far. *Copies*: of a UID that several visible
 institutions hold, the primary one among those that match answers; only rows marked ``shared`` can have others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
@@ -21,6 +21,8 @@ from sharing.dicomweb import frequency
 from sharing.dicomweb.keys import SERIES_KEYS, series_conditions, study_conditions
 from sharing.dicomweb.matching import Condition, all_of, day_range
 from sharing.dicomweb.query import EMPTY, MAX_RESULTS, SearchTooBroad
+from sharing.dicomweb.sight_sql import NEWEST as _NEWEST
+from sharing.dicomweb.sight_sql import Sql, Within, beyond, newest_beyond, sight, whole
 from sharing.selectors import DERIVED_MODALITIES, codes
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ _SERIES = (
     " e.series_date, e.series_time, e.performed_date, e.performed_time, e.request_attributes::text, e.instance_count,"
     " e.listed_instances, e.more::text"
 )
-_NEWEST = "s.study_date DESC NULLS LAST, s.id DESC"
 _BY_NUMBER = "e.series_number ASC NULLS LAST, e.id ASC"
 # As sharing.selectors.primary_order: pictures before notes on them, then archived earliest, then found earliest.
 _RANK = (
@@ -109,19 +110,7 @@ class FoundSeries(NamedTuple):
 
 
 _STUDY_WIDTH = len(FoundStudy._fields)
-
-
-@dataclass(frozen=True)
-class Within:
-    """Where is searched: institutions that the actor may see, by id; under one root or the common one."""
-
-    institution_ids: Sequence[int]
-    common_root: bool
-
-    @property
-    def institution_of(self) -> Callable[[str], int | None] | None:
-        """The id of an institution by its code, where Patient IDs carry the code."""
-        return partial(codes.id_of, among=self.institution_ids) if self.common_root else None
+_DAY = FoundStudy._fields.index("study_date")
 
 
 def search_studies(search: Search, within: Within) -> tuple[list[FoundStudy], bool]:
@@ -130,7 +119,7 @@ def search_studies(search: Search, within: Within) -> tuple[list[FoundStudy], bo
     Raises:
         SearchTooBroad: it asks for everything, or for what takes too long to be found.
     """
-    if not within.institution_ids:
+    if not within.anything:
         return [], False
     condition = all_of(study_conditions(search, within.institution_of))
     return _page([FoundStudy._make(row) for row in _found(condition, within, search)], search)
@@ -138,16 +127,62 @@ def search_studies(search: Search, within: Within) -> tuple[list[FoundStudy], bo
 
 def _found(condition: Condition, within: Within, search: Search) -> list[tuple[Any, ...]]:
     """The page and one row more, by the way that looks at the fewest rows."""
+    if within.beyond is None:
+        return _in_institutions(condition, within, search)
+    wanted = search.offset + search.page_size + 1
+    if condition.share == 0 or within.beyond.only_person is not None or wanted > MAX_RESULTS:
+        limited = bool(search.keys) and condition.share != 0
+        seen = sight("s", within)
+        return _rows(*_looked_up(condition, within, search, seen), limited=limited)
+    near = replace(search, offset=0, limit=wanted - 1)
+    found = _in_institutions(condition, within, near) if within.institution_ids else []
+    full = len(found) == wanted
+    found += _rows(*_beyond(condition, within, near, found[-1] if full else None), limited=True)
+    found.sort(key=_newest_first)
+    return found[search.offset : wanted]
+
+
+def _in_institutions(condition: Condition, within: Within, search: Search) -> list[tuple[Any, ...]]:
+    """Of the institutions that are seen whole."""
     if not condition.indexed:
         return _rows(*_in_order(condition, within, search), limited=bool(search.keys))
     if condition.share == 0:
-        return _rows(*_looked_up(condition, within, search))
+        return _rows(*_looked_up(condition, within, search, whole("s", within)))
     wanted = search.offset + search.page_size + 1
     if among := _to_walk(condition, within, wanted):
         rows = _rows(*_walked(condition, within, search, among))
         if len(rows) > search.page_size:
             return rows
     return _rows(*_gathered(condition, within, search), limited=True)
+
+
+def _beyond(
+    condition: Condition, within: Within, search: Search, last: tuple[Any, ...] | None
+) -> tuple[str, list[Any]]:
+    """Of persons and single studies beyond the institutions, none older than ``last`` of the page so far.
+
+    Each person's studies are read in their order; where an index leads to few that match, these are looked at instead.
+    """
+    where, params = condition.of("s"), list(condition.params)
+    where += _no_better_copy(condition, within, params)
+    day = last[_DAY] if last else None
+    if day is not None:
+        where, params = f"s.study_date >= %s AND {where}", [day, *params]
+    few = condition.indexed and condition.share is not None
+    if few and (condition.share or 0) * frequency.study_count() <= _CHEAP:
+        seen, of_seen = beyond("s", within)
+        ids = f"SELECT s.id, s.study_date FROM sharing_study s WHERE {seen} AND {where} OFFSET 0"  # noqa: S608
+        ids = f"SELECT * FROM ({ids}) s ORDER BY {_NEWEST} LIMIT %s"  # noqa: S608
+        params = [*of_seen, *params, search.page_size + 1]
+    else:
+        ids, params = newest_beyond(within, (where, params), search.page_size + 1)
+    return f"SELECT {_STUDY} FROM ({ids}) p JOIN sharing_study s ON s.id = p.id", params  # noqa: S608
+
+
+def _newest_first(row: tuple[Any, ...]) -> tuple[bool, int, int]:
+    """As ``_NEWEST``."""
+    day: date | None = row[_DAY]
+    return day is None, -day.toordinal() if day else 0, -row[0]
 
 
 def search_series(
@@ -160,7 +195,7 @@ def search_series(
     Raises:
         SearchTooBroad: it asks for everything, or for what takes too long to be found.
     """
-    if not within.institution_ids:
+    if not within.anything:
         return [], False
     condition = all_of(
         [*study_conditions(search, within.institution_of), *series_conditions(search)]
@@ -192,11 +227,11 @@ def _series_anywhere(
 ) -> tuple[str, list[Any]]:
     """Series of all visible studies, or of ``among`` so many of the newest."""
     if among:
-        newest, params = _newest(within, search, among)
+        newest, params = _newest(within, search, among, of_beyond=True)
         source, where = f"({newest}) s", ""
     else:
-        sight, params = _sight("s", within)
-        source, where = "sharing_study s", f"{sight} AND "
+        seen, params = sight("s", within)
+        source, where = "sharing_study s", f"{seen} AND "
     where += condition.of("s", "e")
     params += condition.params
     where += _no_better_copy(condition, within, params, of_series=True)
@@ -215,9 +250,9 @@ def _series_of(
     search: Search,
 ) -> tuple[str, list[Any]]:
     """Series of these studies, and ``also`` these of other copies."""
-    sight, params = _sight("s", within)
+    seen, params = sight("s", within)
     params += [*condition.params, list(study_ids)]
-    where = f"{sight} AND {condition.of('s', 'e')} AND "
+    where = f"{seen} AND {condition.of('s', 'e')} AND "
     if also:  # as one list of keys: no index leads to either of two conditions
         where += "e.id = ANY(ARRAY(SELECT id FROM sharing_series WHERE study_id = ANY(%s)) || %s::bigint[])"
         params.append(list(also))
@@ -238,9 +273,9 @@ def holders(uids: Sequence[str], within: Within, *, of_series: bool) -> dict[str
     if of_series:
         source += " JOIN sharing_series e ON e.study_id = s.id"
         column = "e.series_instance_uid"
-    sight, params = _sight("s", within)
+    seen, params = sight("s", within)
     sql = (
-        f"SELECT {column}, s.institution_id FROM {source} WHERE {column} = ANY(%s) AND {sight}"  # noqa: S608
+        f"SELECT {column}, s.institution_id FROM {source} WHERE {column} = ANY(%s) AND {seen}"  # noqa: S608
         f" ORDER BY {_RANK.format(s='s')}"
     )
     found: dict[str, list[int]] = {}
@@ -277,26 +312,32 @@ def _walked(
     return sql, [*params, search.page_size + 1, search.offset]
 
 
-def _newest(within: Within, search: Search, among: int) -> tuple[str, list[Any]]:
-    """The newest visible studies. A few institutions are each read in their own order and merged as far as needed."""
+def _newest(
+    within: Within, search: Search, among: int, *, of_beyond: bool = False
+) -> tuple[str, list[Any]]:
+    """The newest visible studies. A few institutions are each read in their own order and merged as far as needed.
+
+    ``of_beyond``: with those that are seen beyond the institutions; else these are asked for by themselves.
+    """
     days, of_days = _days(search)
-    several = 1 < len(within.institution_ids) <= _ONE_BY_ONE
-    sights = [([each], "s.institution_id = %s") for each in within.institution_ids]
-    if not several:
-        sight, ids = _sight("s", within)
-        sights = [(ids, sight)]
+    sights = [("s.institution_id = %s", [each]) for each in within.institution_ids]
+    if len(sights) > _ONE_BY_ONE:
+        sights = [whole("s", within)]
+    if of_beyond and within.beyond is not None:
+        ids, params = newest_beyond(within, (f"TRUE{days}", list(of_days)), among)
+        sights.append((f"s.id IN (SELECT id FROM ({ids}) k)", params))  # noqa: S608
     one = "(SELECT s.* FROM sharing_study s WHERE {sight}{days} ORDER BY {newest} LIMIT %s)"
     union = " UNION ALL ".join(
-        one.format(sight=sight, days=days, newest=_NEWEST) for _, sight in sights
+        one.format(sight=each, days=days, newest=_NEWEST) for each, _ in sights
     )
-    params = [each for ids, _ in sights for each in (*ids, *of_days, among)]
+    params = [value for _, given in sights for value in (*given, *of_days, among)]
     return f"SELECT s.* FROM ({union}) s ORDER BY {_NEWEST} LIMIT %s", [*params, among]  # noqa: S608
 
 
 def _in_order(condition: Condition, within: Within, search: Search) -> tuple[str, list[Any]]:
     """From the newest on until the page is full: what has no index of its own, or a day's studies."""
     if not 1 < len(within.institution_ids) <= _ONE_BY_ONE or search.offset > _DEEP:
-        return _looked_up(condition, within, search)
+        return _looked_up(condition, within, search, whole("s", within))
     inner: list[Any] = list(condition.params)
     where = f"s.institution_id = i.id AND {condition.of('s')}"
     where += _no_better_copy(condition, within, inner)
@@ -311,11 +352,12 @@ def _in_order(condition: Condition, within: Within, search: Search) -> tuple[str
     return sql, params
 
 
-def _looked_up(condition: Condition, within: Within, search: Search) -> tuple[str, list[Any]]:
-    """As the planner likes it: what a number or UID leads to, or newest first over all institutions."""
-    sight, params = _sight("s", within)
-    params += condition.params
-    where = f"{sight} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
+def _looked_up(
+    condition: Condition, within: Within, search: Search, seen: Sql
+) -> tuple[str, list[Any]]:
+    """As the planner likes it: what a number or UID leads to, or newest first over all that is ``seen``."""
+    params = [*seen[1], *condition.params]
+    where = f"{seen[0]} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
     sql = (
         f"SELECT {_STUDY} FROM sharing_study s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
     )
@@ -324,9 +366,9 @@ def _looked_up(condition: Condition, within: Within, search: Search) -> tuple[st
 
 def _gathered(condition: Condition, within: Within, search: Search) -> tuple[str, list[Any]]:
     """All that match, by their indexes, then sorted. OFFSET 0 keeps the planner from walking instead."""
-    sight, params = _sight("s", within)
+    seen, params = whole("s", within)
     params += condition.params
-    where = f"{sight} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
+    where = f"{seen} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
     sql = (
         f"SELECT {_STUDY} FROM (SELECT * FROM (SELECT s.id, s.study_date FROM sharing_study s WHERE {where} OFFSET 0)"  # noqa: S608
         " k ORDER BY k.study_date DESC NULLS LAST, k.id DESC LIMIT %s OFFSET %s) p"
@@ -344,27 +386,20 @@ def _days(search: Search) -> tuple[str, tuple[Any, ...]]:
     return f" AND {condition.of('s')}", condition.params
 
 
-def _sight(alias: str, within: Within) -> tuple[str, list[Any]]:
-    ids = list(within.institution_ids)
-    if len(ids) == 1:
-        return f"{alias}.institution_id = %s", [ids[0]]
-    return f"{alias}.institution_id = ANY(%s::bigint[])", [ids]
-
-
 def _no_better_copy(
     condition: Condition, within: Within, params: list[Any], *, of_series: bool = False
 ) -> str:
     """Of the matching copies of one UID, the primary: archived first, then found first."""
-    if len(within.institution_ids) < 2:
+    if not within.several:
         return ""
     source, same = "sharing_study b", "b.study_instance_uid = s.study_instance_uid"
     if of_series:
         source += " JOIN sharing_series be ON be.study_id = b.id"
         same += " AND be.series_instance_uid = e.series_instance_uid"
-    sight, ids = _sight("b", within)
+    seen, ids = sight("b", within)
     params += [*ids, *condition.params]
     return (
-        f" AND (NOT s.shared OR NOT EXISTS (SELECT FROM {source} WHERE {same} AND {sight}"
+        f" AND (NOT s.shared OR NOT EXISTS (SELECT FROM {source} WHERE {same} AND {seen}"
         f" AND {condition.of('b', 'be')} AND {_EARLIER}))"
     )
 

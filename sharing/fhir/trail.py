@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common import audit
-from sharing.permissions import sight_of
+from sharing.permissions import decide, sight_of
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -22,7 +22,7 @@ def record_study(actor: User, study: Study) -> None:
         object_id=study.pk,
         institution_id=study.institution_id,
         study_instance_uid=study.study_instance_uid,
-        basis=sight_of(actor).basis_at(study.institution_id) or "",
+        basis=decide(actor, study).basis or "",
         purpose="read",
     )
 

@@ -27,11 +27,11 @@ def entry(institution_id: int) -> Entry:
     return found[institution_id]
 
 
-def id_of(code: str, among: Collection[int]) -> int | None:
-    """The institution of this code if it is one of ``among``."""
+def id_of(code: str, among: Collection[int] | None = None) -> int | None:
+    """The institution of this code, if it is one of ``among`` where some are given."""
     for found in (_kept.get("all"), None):
         for number, each in (found or _look()).items():
-            if each.code == code and number in among:
+            if each.code == code and (among is None or number in among):
                 return number
     return None
 

@@ -9,7 +9,7 @@ another hospital's study lies in the reader's own institution and comes back wit
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import (
@@ -29,7 +29,7 @@ from common.errors import NotFound
 from common.kept import Kept
 from sharing.errors import NotPulledYet
 from sharing.models import Series, Study
-from sharing.permissions import Basis, sight_of
+from sharing.permissions import Basis, decide, sight_of, viewer_key, visible
 from sharing.selectors.gathering import prefix_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class StudyPlace:
     basis: Basis
     state: str
     shared: bool = False  # whether another institution may hold the same study
+    person_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,13 @@ class SeriesPlace:
 
 def visible_studies(actor: User, *, institution_code: str = "") -> QuerySet[Study]:
     """Studies that ``actor`` may see: all of them, or those of one institution."""
-    studies = Study.objects.filter(institution_id__in=sorted(sight_of(actor).institution_ids))
+    studies = Study.objects.filter(visible(sight_of(actor)))
     return studies.filter(institution__code=institution_code) if institution_code else studies
 
 
 def visible_series(actor: User, *, institution_code: str = "") -> QuerySet[Series]:
     """Series of the studies that ``actor`` may see."""
-    series = Series.objects.filter(
-        study__institution_id__in=sorted(sight_of(actor).institution_ids)
-    )
+    series = Series.objects.filter(visible(sight_of(actor), "study__"))
     return series.filter(study__institution__code=institution_code) if institution_code else series
 
 
@@ -152,7 +151,7 @@ def place_study(*, actor: User, study_instance_uid: str, institution_code: str =
     Raises:
         NotFound: there is none, or ``actor`` may not see it.
     """
-    key = ("study", actor.pk, institution_code, study_instance_uid)
+    key = ("study", viewer_key(actor), institution_code, study_instance_uid)
     place = _places.get(key)
     if place is None:
         study = get_visible_study(
@@ -172,7 +171,7 @@ def place_series(
         NotFound: there is none, or ``actor`` may not see it.
         NotPulledYet: it is known from the hospital's list only.
     """
-    key = ("series", actor.pk, institution_code, study_instance_uid, series_instance_uid)
+    key = ("series", viewer_key(actor), institution_code, study_instance_uid, series_instance_uid)
     place = _places.get(key)
     if place is None:
         series = get_visible_series(
@@ -186,8 +185,8 @@ def place_series(
             raise NotPulledYet
         if not series.newest_received:  # else the next instance may have come already
             _places.put(key, place)
-    _still_visible(actor, place.study)
-    return place
+    study = _still_visible(actor, place.study)
+    return place if study is place.study else replace(place, study=study)
 
 
 def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
@@ -229,8 +228,7 @@ def series_of_study(
 def _derived_elsewhere(actor: User, study_instance_uid: str, *, but: int) -> QuerySet[Series]:
     """Held derived series of the visible copies of a study other than this one, each UID once."""
     copies = Series.objects.filter(
-        study__study_instance_uid=study_instance_uid,
-        study__institution_id__in=sorted(sight_of(actor).institution_ids),
+        visible(sight_of(actor), "study__"), study__study_instance_uid=study_instance_uid
     )
     same = copies.filter(series_instance_uid=OuterRef("series_instance_uid"))
     better = same.filter(Q(study_id=but) | Q(study_id__lt=OuterRef("study_id")))
@@ -267,7 +265,7 @@ def other_copies(actor: User, place: StudyPlace) -> list[str]:
     """Codes of the other institutions whose copy ``actor`` may see; at most some seconds old."""
     if not place.shared:
         return []
-    key = ("copies", actor.pk, place.study_instance_uid)
+    key = ("copies", viewer_key(actor), place.study_instance_uid)
     codes = _copies.get(key)
     if codes is None:
         codes = copies_of(actor, [place.study_instance_uid]).get(place.study_instance_uid, [])
@@ -279,7 +277,7 @@ def forget_series(
     *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
 ) -> bool:
     """Look again for one series; False when nothing was kept, so that looking again finds the same."""
-    key = ("series", actor.pk, institution_code, study_instance_uid, series_instance_uid)
+    key = ("series", viewer_key(actor), institution_code, study_instance_uid, series_instance_uid)
     return _places.drop(key)
 
 
@@ -290,7 +288,7 @@ def forget_places() -> None:
 
 
 def _place_of(actor: User, study: Study) -> StudyPlace:
-    basis = sight_of(actor).basis_at(study.institution_id)
+    basis = decide(actor, study).basis
     if basis is None:
         raise NotFound("There is no such study.")
     return StudyPlace(
@@ -301,6 +299,7 @@ def _place_of(actor: User, study: Study) -> StudyPlace:
         basis=basis,
         state=study.state,
         shared=study.shared,
+        person_id=study.person_id,
     )
 
 
@@ -320,6 +319,9 @@ def _series_place(study: StudyPlace, series: Series) -> SeriesPlace:
 
 def _still_visible(actor: User, place: StudyPlace) -> StudyPlace:
     # Two caches must not add up their ages: the right is asked of the younger one each time.
-    if sight_of(actor).basis_at(place.institution_id) is None:
+    basis = sight_of(actor).basis_of(
+        study_id=place.study_id, institution_id=place.institution_id, person_id=place.person_id
+    )
+    if basis is None:
         raise NotFound("There is no such study.")
-    return place
+    return place if basis is place.basis else replace(place, basis=basis)

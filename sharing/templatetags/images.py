@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 
 from sharing.models import Study
-from sharing.permissions import sight_of
+from sharing.permissions import decide
 
 register = template.Library()
 
@@ -21,5 +21,5 @@ def open_images(context: template.Context, study: Study) -> dict[str, Any]:
     user = context["request"].user
     return {
         "study": study,
-        "may_open": sight_of(user).basis_at(study.institution_id) is not None,
+        "may_open": bool(decide(user, study)),
     }

@@ -147,7 +147,7 @@ def test_a_withdrawn_right_works_within_five_seconds(
     user = archive.make_user("somebody", "radiologist", places["own"])
     before = sight_of(user)
     user.memberships.all().delete()
-    clock = permissions._kept._values[user.pk][0] + 4.9
+    clock = permissions.sights._kept._values[user.pk][0] + 4.9
     monkeypatch.setattr("common.kept.time.monotonic", lambda: clock)
 
     after = sight_of(user)
@@ -159,8 +159,12 @@ def test_a_withdrawn_right_works_within_five_seconds(
 def test_the_decision_costs_no_query_while_it_is_kept(
     places: dict[str, Any], django_assert_num_queries: Any
 ) -> None:
+    """Who treats nobody costs one query; each kind of reason beyond costs a reader of images one or two."""
+    system = archive.make_user("system", "integrator", places["own"])
     user = archive.make_user("somebody", "radiologist", places["own"])
     with django_assert_num_queries(1):
+        sight_of(system)
+    with django_assert_num_queries(7):
         sight_of(user)
 
     with django_assert_num_queries(0):

@@ -20,7 +20,8 @@ from sharing.dicomweb.keys import SERIES_KEYS, STUDY_KEYS
 from sharing.dicomweb.matching import grams_of, like
 from sharing.dicomweb.name_matching import patient_name
 from sharing.dicomweb.query import Search, SearchTooBroad, parse_search
-from sharing.dicomweb.searching import Within, search_series, search_studies
+from sharing.dicomweb.searching import search_series, search_studies
+from sharing.dicomweb.sight_sql import Within
 
 QUICKLY = settings(
     deadline=None,
