@@ -15,7 +15,7 @@ from django.db.models import Prefetch, QuerySet
 
 from common.errors import NotFound
 from sharing.models import Report, ReportVersion, Study
-from sharing.permissions import decide, store_targets
+from sharing.permissions import decide, sight_of, store_targets, visible
 from sharing.selectors.studies import visible_studies
 
 if TYPE_CHECKING:
@@ -69,14 +69,15 @@ class ReportOfStudy:
 
 def visible_reports(actor: User) -> QuerySet[Report]:
     """Reports of the studies that ``actor`` may see."""
-    return Report.objects.filter(study__in=visible_studies(actor).order_by().values("pk"))
+    return Report.objects.filter(visible(sight_of(actor), "study__"), study__isnull=False)
 
 
 def report_states(actor: User, study_ids: Collection[int]) -> dict[int, ReportState]:
     """The state of the reports of these studies, by study; studies without a report are left out. One query."""
     rows = ReportVersion.objects.filter(
+        visible(sight_of(actor), "report__study__"),
         is_current=True,
-        report__study__in=visible_studies(actor).filter(pk__in=study_ids).order_by().values("pk"),
+        report__study_id__in=study_ids,
     ).values_list("report__study_id", "status", "reported_at")
     found: dict[int, ReportState] = {}
     for study_id, status, reported_at in rows:

@@ -32,6 +32,7 @@ from sharing.errors import (
     ReportContentInvalid,
     ReportNotOfThisStudy,
     ReportVersionDiffers,
+    SeveralInstitutions,
 )
 from sharing.models import Report, ReportVersion, Study
 from sharing.permissions import store_targets
@@ -39,7 +40,9 @@ from sharing.permissions import store_targets
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from common.accounts.models import User
     from common.audit.services import Actor
+    from sharing.selectors.reports import ReportOfStudy
 
 _ACTIVE = "active"
 _NUMBER = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,128}")
@@ -340,3 +343,36 @@ def _note(
             "outcome": outcome.value,
         },
     )
+
+
+def sending_institution(actor: User, institution_code: str = "") -> int:
+    """The institution that ``actor`` sends reports for: the one that is named, else the only one there is.
+
+    Raises:
+        NotPermitted: no role allows it, or not there.
+        SeveralInstitutions: the message has to say which.
+    """
+    targets = [each for each in store_targets(actor) if not each.derived_only]
+    if institution_code:
+        targets = [each for each in targets if each.institution_code == institution_code]
+    if not targets:
+        raise NotPermitted("Only an integrator of the institution may send its reports.")
+    if len(targets) > 1:
+        raise SeveralInstitutions("This account works for several institutions: name one.")
+    return targets[0].institution_id
+
+
+def note_view(actor: User, found: Iterable[ReportOfStudy]) -> None:
+    """Write into the audit whose reports were read, with the basis on which they were."""
+    for each in found:
+        report = each.report
+        audit.record_view(
+            actor,
+            "report.view",
+            object_type="sharing.report",
+            object_id=report.pk,
+            institution_id=report.institution_id,
+            study_instance_uid=report.study.study_instance_uid if report.study else "",
+            basis=each.basis,
+            purpose="report",
+        )
