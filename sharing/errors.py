@@ -245,3 +245,114 @@ class ReportVersionDiffers(DomainError):
 
     code = "report-version-differs"
     kind = Kind.CONFLICT
+
+
+class SavedSearchUnusable(DomainError):
+    """A search is kept with a name and at least one filter, thirty of an account at most."""
+
+    code = "saved-search-unusable"
+
+
+class IdentityMalformed(DomainError):
+    """Something that identifies the patient is not of the form that it must have."""
+
+    code = "identity-malformed"
+
+
+class PatientNumberMissing(DomainError):
+    """A registered patient needs a number of its institution."""
+
+    code = "patient-number-missing"
+
+
+class ReasonRequired(DomainError):
+    """This needs a reason, in a few words, which is kept."""
+
+    code = "reason-required"
+
+
+class LaterLinkFirst(DomainError):
+    """The patient was linked again since: take the later link back first."""
+
+    code = "later-link-first"
+    kind = Kind.CONFLICT
+
+
+class LinkTakenBack(DomainError):
+    """This link was taken back already, or there is nothing that could be taken back."""
+
+    code = "link-taken-back"
+    kind = Kind.CONFLICT
+
+
+class AlreadyOnePerson(DomainError):
+    """The two are one person already."""
+
+    code = "already-one-person"
+    kind = Kind.CONFLICT
+
+
+class CandidateDecided(DomainError):
+    """Somebody has decided about this pair already."""
+
+    code = "candidate-decided"
+    kind = Kind.CONFLICT
+
+
+class SearchTooLoose(DomainError):
+    """Nobody is found by so little: give an identity, a phone, an accession number, a name, or a date with more."""
+
+    code = "search-too-loose"
+
+
+class ConsultationEnded(DomainError):
+    """The consultation has ended or its term is over: nothing can be added."""
+
+    code = "consultation-ended"
+    kind = Kind.CONFLICT
+
+
+class ConsultationStateConflict(DomainError):
+    """The consultation is not at the point where this can be done."""
+
+    code = "consultation-state-conflict"
+    kind = Kind.CONFLICT
+
+
+class NotYourPart(DomainError):
+    """This is the other side's to do in this consultation."""
+
+    code = "consultation-not-your-part"
+    kind = Kind.NOT_PERMITTED
+
+
+class NobodyToAsk(DomainError):
+    """There is no such department or colleague that can be asked there."""
+
+    code = "consultation-nobody-to-ask"
+
+
+class ConsultationInvalid(DomainError):
+    """A consultation needs a question, a term and at least one study; the text says what is missing."""
+
+    code = "consultation-invalid"
+
+
+class StudyNotPassedOn(DomainError):
+    """A study that you see only through others' permission cannot be passed on."""
+
+    code = "study-not-passed-on"
+    kind = Kind.NOT_PERMITTED
+
+
+class SenderUnknown(DomainError):
+    """No sender of this name is registered for this connection."""
+
+    code = "hl7-sender-unknown"
+    kind = Kind.NOT_PERMITTED
+
+
+class SenderInvalid(DomainError):
+    """A sender cannot be registered like this."""
+
+    code = "hl7-sender-invalid"

@@ -65,6 +65,7 @@ class LocalPatient(models.Model):
         null=True
     )  # by the HIS or at the desk; null: from studies only
     updated_at = models.DateTimeField(auto_now=True)
+    compared_at = models.DateTimeField(null=True)  # with others, for candidates; null: to be
 
     class Meta:
         constraints = [
@@ -86,6 +87,9 @@ class LocalPatient(models.Model):
             models.Index(fields=["phone_hash"], name="patient_by_phone"),
             models.Index(fields=["birth_date", "sex"], name="patient_by_birth"),
             GinIndex(fields=["name_grams"], name="patient_by_name"),
+            models.Index(
+                fields=["id"], condition=Q(compared_at=None), name="patient_to_be_compared"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,7 +97,10 @@ class LocalPatient(models.Model):
 
 
 class LinkEvent(models.Model):
-    """Merge history: one local patient moved from a person to another. Rows are only ever added."""
+    """Merge history: one local patient moved from a person to another. Rows are only ever added (migration 0011).
+
+    Joining two persons moves every local patient of the one: an event for each, which name the first as ``leader``.
+    """
 
     class Kind(models.TextChoices):
         LINK = "link", _("Linked")
@@ -116,13 +123,20 @@ class LinkEvent(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )  # null: the system
+    leader = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="followers"
+    )  # the first event of the same decision; null: this is it
     undoes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="undone_by"
     )
 
     class Meta:
         ordering = ["pk"]
-        indexes = [models.Index(fields=["patient", "-at"], name="link_of_patient")]
+        indexes = [
+            models.Index(fields=["patient", "-at"], name="link_of_patient"),
+            models.Index(fields=["from_person"], name="link_from_person"),
+            models.Index(fields=["to_person"], name="link_to_person"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.patient_id}"

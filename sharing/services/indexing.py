@@ -7,13 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from common.dicom.names import name_grams
 from common.dicom.uids import is_valid_uid
 from sharing.domain import facts
 from sharing.models import Deletion, Series, Study
+from sharing.services import assigning
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ def add_index_rows(*, institution_id: int, rows: Sequence[Row]) -> int:
         )
         for uid, row in by_uid.items()
     ]
+    assigning.assign_patients(new)
     return len(Study.objects.bulk_create(new, ignore_conflicts=True, batch_size=500))
 
 
@@ -61,25 +63,50 @@ def write_index_row(*, institution_id: int, row: Row) -> Study | None:
     if _is_deleted(institution_id, uid):
         return None
     described, listed = _described(row), _listed(row)
-    study, created = Study.objects.select_for_update(no_key=True).get_or_create(
+    same = Study.objects.select_for_update(no_key=True).filter(
+        institution_id=institution_id, study_instance_uid=uid
+    )
+    study = same.first()
+    if study is None:
+        added = _add(institution_id, uid, described | listed)
+        # Asked again, for a deletion that has just taken the row away.
+        if added is not None and _is_deleted(institution_id, uid):
+            added.delete()
+            return None
+        if added is not None:
+            return added
+        study = same.get()  # another transaction added it meanwhile
+    _change(study, described, listed)
+    return study
+
+
+def _add(institution_id: int, uid: str, columns: dict[str, Any]) -> Study | None:
+    study = Study(
         institution_id=institution_id,
         study_instance_uid=uid,
-        defaults={**described, **listed, "found_at": listed["checked_at"]},
+        found_at=columns["checked_at"],
+        **columns,
     )
-    if created:
-        # Asked again, for a deletion that has just taken the row away.
-        if _is_deleted(institution_id, uid):
-            study.delete()
-            return None
-        return study
+    assigning.assign_patient(study)
+    try:
+        with transaction.atomic():
+            study.save(force_insert=True)
+    except IntegrityError:
+        return None
+    return study
+
+
+def _change(study: Study, described: dict[str, Any], listed: dict[str, Any]) -> None:
     changes: dict[str, Any] = dict(listed)
     if study.state == Study.State.INDEXED:
         changes |= described
         del changes["modalities"]
-    Study.objects.filter(pk=study.pk).update(**changes)
+    before = assigning.said_by(study)
     for name, value in changes.items():
         setattr(study, name, value)
-    return study
+    if assigning.assign_patient(study, before=before):
+        changes |= {"local_patient_id": study.local_patient_id, "person_id": study.person_id}
+    Study.objects.filter(pk=study.pk).update(**changes)
 
 
 def _is_deleted(institution_id: int, study_instance_uid: str) -> bool:

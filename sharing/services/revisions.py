@@ -25,7 +25,7 @@ from sharing.domain.completeness import ComparedBy, Listing, compare
 from sharing.domain.facts import series_facts, study_facts
 from sharing.errors import ArchiveDamaged, LeaseLost
 from sharing.models import ReceivedInstance, Series, SeriesRevision, Study
-from sharing.services import transfers
+from sharing.services import assigning, transfers
 from sharing.services.receiving import JsonSpool, Received
 from sharing.services.transfers import Claim
 
@@ -204,9 +204,11 @@ def refresh_study(*, study_id: int, series: Series, first: dict[str, Any]) -> No
         before=Count("pk", filter=stored & Q(series_instance_uid__lt=series.series_instance_uid)),
     )
     if not totals["before"]:
+        before = assigning.said_by(study)
         for name, value in asdict(study_facts(first)).items():
             setattr(study, name, value)
         study.name_grams = name_grams(study.patient_name)
+        assigning.assign_patient(study, before=before)
     study.series_count = totals["series"]
     study.instance_count = totals["instances"] or 0
     study.size_bytes = totals["size"] or 0

@@ -10,6 +10,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise, product
 
@@ -56,6 +57,43 @@ def name_grams(person_name: str) -> list[str]:
         found.update(dict.fromkeys(_sounds(text)))
     words = dict.fromkeys(gram[:MAX_GRAM_CHARACTERS] for gram in found)
     return list(islice(words, MAX_GRAMS))
+
+
+def readable_name(person_name: str) -> str:
+    """A PN value for readers: its ideographic group where there is one, without carets."""
+    groups = person_name.split("=")
+    chosen = groups[1] if len(groups) > 1 and groups[1].strip("^ ") else groups[0]
+    joiner = "" if _IDEOGRAPH.search(chosen) else " "
+    return joiner.join(part.strip() for part in chosen.split("^") if part.strip())
+
+
+@dataclass(frozen=True)
+class FullNames:
+    """The whole name as it is written (Han, Latin letters), and as it is spoken (pinyin, or the Latin letters)."""
+
+    written: frozenset[str]
+    spoken: frozenset[str]
+
+
+def full_names(person_name: str) -> FullNames:
+    """Every whole spelling of a PN value; each of ``spoken`` is among its ``name_grams`` too."""
+    written: set[str] = set()
+    spoken: set[str] = set()
+    for group in re.split(r"[=\\]", person_name):
+        text = _plain(group)
+        han = "".join(_IDEOGRAPH.findall(text))[:16]
+        if han:
+            written.add(han)
+            readings = [
+                found for char in han if _HAN_ONLY.match(char) and (found := _readings(char))
+            ]
+            if len(readings) > 1:
+                spoken |= {"".join(each) for each in islice(product(*readings), _MAX_READINGS)}
+        latin = "".join(_WORD.findall(_IDEOGRAPH.sub(" ", text))).lower()[:MAX_GRAM_CHARACTERS]
+        if latin:
+            written.add(latin)
+            spoken.add(latin)
+    return FullNames(frozenset(written), frozenset(spoken))
 
 
 def query_grams(text: str) -> list[str]:

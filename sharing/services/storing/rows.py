@@ -21,7 +21,7 @@ from common.audit.services import Actor
 from common.dicom.names import name_grams
 from sharing.domain import facts
 from sharing.models import IncomingPack, Series, Study
-from sharing.services import deleting, revisions
+from sharing.services import assigning, deleting, revisions
 from sharing.services.storing.outcome import Item, Place
 
 _INSERT = """
@@ -127,22 +127,11 @@ def _lock_series(
 
 
 def _make_rows(institution_id: int, first: Item, actor: Actor) -> None:
-    described = asdict(facts.study_facts(first.attributes))
-    study, created = Study.objects.get_or_create(
-        institution_id=institution_id,
-        study_instance_uid=first.study_instance_uid,
-        defaults={
-            **described,
-            "name_grams": name_grams(described["patient_name"]),
-            "found_at": timezone.now(),
-            "state": Study.State.PULLING,
-        },
-    )
-    if created:
-        # Only now: a deletion that took the row away just before is seen, and this one goes with the transaction.
-        deleting.make_way(
-            institution_id=institution_id, study_instance_uid=first.study_instance_uid, actor=actor
-        )
+    study = Study.objects.filter(
+        institution_id=institution_id, study_instance_uid=first.study_instance_uid
+    ).first()
+    if study is None:
+        study = _make_study(institution_id, first, actor)
     try:
         with transaction.atomic():
             Series.objects.create(
@@ -152,6 +141,31 @@ def _make_rows(institution_id: int, first: Item, actor: Actor) -> None:
             )
     except IntegrityError:
         return  # another request made it first, or the study was deleted meanwhile
+
+
+def _make_study(institution_id: int, first: Item, actor: Actor) -> Study:
+    described = asdict(facts.study_facts(first.attributes))
+    study = Study(
+        institution_id=institution_id,
+        study_instance_uid=first.study_instance_uid,
+        name_grams=name_grams(described["patient_name"]),
+        found_at=timezone.now(),
+        state=Study.State.PULLING,
+        **described,
+    )
+    assigning.assign_patient(study)
+    try:
+        with transaction.atomic():
+            study.save(force_insert=True)
+    except IntegrityError:  # another request made it first
+        return Study.objects.get(
+            institution_id=institution_id, study_instance_uid=first.study_instance_uid
+        )
+    # Only now: a deletion that took the row away just before is seen, and this one goes with the transaction.
+    deleting.make_way(
+        institution_id=institution_id, study_instance_uid=first.study_instance_uid, actor=actor
+    )
+    return study
 
 
 def _grow_series(series: Series, added: list[tuple[int, str, int]], first: Item | None) -> None:
