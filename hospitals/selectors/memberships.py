@@ -37,14 +37,17 @@ def list_lasting_memberships(*, on: dt.date | None = None) -> QuerySet[Membershi
 class WorkplaceDirectory:
     """Tells the audit trail where an account works, by its memberships of today."""
 
-    def institution_of(self, *, user_id: int) -> InstitutionNames:
-        """The one institution of an account; empty for none or several."""
-        names = set(
+    def institution_of(
+        self, *, user_id: int, institution_id: int | None = None
+    ) -> InstitutionNames:
+        """The institution of an account. Who works at several acts for the one that the entry is about, if it is
+        among them; else for the one where the account has worked longest. Empty for none."""
+        rows = list(
             memberships_in_force()
             .filter(user_id=user_id, institution__isnull=False)
-            .values_list("institution__code", "institution__name")
+            .order_by("valid_from", "pk")
+            .values_list("institution_id", "institution__code", "institution__name")
         )
-        if len(names) != 1:
-            return InstitutionNames()
-        code, name = names.pop()
-        return InstitutionNames(code=code, name=name)
+        for _, code, name in [*(row for row in rows if row[0] == institution_id), *rows]:
+            return InstitutionNames(code=code, name=name)
+        return InstitutionNames()

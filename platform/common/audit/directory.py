@@ -17,12 +17,16 @@ class InstitutionNames:
 class Directory(Protocol):
     """Given by the module that owns memberships, when the applications are ready."""
 
-    def institution_of(self, *, user_id: int) -> InstitutionNames:
-        """Where this person works; empty for nobody's or several institutions' people."""
+    def institution_of(
+        self, *, user_id: int, institution_id: int | None = None
+    ) -> InstitutionNames:
+        """Where this person works; of several institutions that one which the entry is about. Empty for nobody's."""
 
 
 class _Nobody:
-    def institution_of(self, *, user_id: int) -> InstitutionNames:
+    def institution_of(
+        self, *, user_id: int, institution_id: int | None = None
+    ) -> InstitutionNames:
         return InstitutionNames()
 
 
@@ -35,9 +39,9 @@ def set_directory(directory: Directory) -> None:
     _directory = directory
 
 
-def institution_of(*, user_id: int) -> InstitutionNames:
-    """The institution to copy into an entry of this person."""
-    return _directory.institution_of(user_id=user_id)
+def institution_of(*, user_id: int, institution_id: int | None = None) -> InstitutionNames:
+    """The institution to copy into an entry of this person, about something of that institution."""
+    return _directory.institution_of(user_id=user_id, institution_id=institution_id)
 
 
 class Subjects(Protocol):

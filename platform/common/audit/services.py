@@ -162,7 +162,7 @@ def _completed(values: dict[str, Any]) -> dict[str, Any]:
     values = {**values, "person_key": _pseudonym(values)}
     if values["actor_kind"] != "user":
         return values
-    place = institution_of(user_id=values["actor_id"])
+    place = institution_of(user_id=values["actor_id"], institution_id=values["institution_id"])
     return {
         **values,
         "actor_institution_code": place.code,

@@ -48,7 +48,7 @@ def test_systems_and_strangers_are_recorded_as_such(db, who, kind, name):
 
 def test_the_institution_of_the_person_is_copied(actor, monkeypatch):
     class Directory:
-        def institution_of(self, *, user_id):
+        def institution_of(self, *, user_id, institution_id=None):
             return audit.InstitutionNames(code="H1", name=f"Hospital of {user_id}")
 
     monkeypatch.setattr(directory, "_directory", Directory())
