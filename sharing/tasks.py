@@ -5,8 +5,18 @@ from __future__ import annotations
 import os
 import socket
 
-from sharing.jobs import DISCOVER_DUE, DISCOVER_WINDOW, GATHER, PLAN, PULL_SERIES, PURGE, SWEEP
+from sharing.jobs import (
+    CONSULTATIONS,
+    DISCOVER_DUE,
+    DISCOVER_WINDOW,
+    GATHER,
+    PLAN,
+    PULL_SERIES,
+    PURGE,
+    SWEEP,
+)
 from sharing.services import deleting, discovery, gathering, planning, pulling, sweeping
+from sharing.services.consulting import ending
 
 
 @PULL_SERIES.implement()
@@ -44,3 +54,8 @@ def gather() -> None:
 def purge() -> None:
     deleting.purge_due()
     gathering.forget_packed()
+
+
+@CONSULTATIONS.implement()
+def consultations() -> None:
+    ending.run()

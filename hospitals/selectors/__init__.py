@@ -1,6 +1,17 @@
 """Reads about members of the province; other modules use these and never the tables."""
 
 from hospitals.permissions import RoleAt, has_role, roles_of
+from hospitals.selectors.departments import (
+    Colleague,
+    DepartmentEntry,
+    advising_institutions,
+    department_ids_of,
+    find_department,
+    get_department,
+    list_departments,
+    may_share,
+    places_of_advisers,
+)
 from hospitals.selectors.directory import listed_institutions
 from hospitals.selectors.health import (
     HealthRow,
@@ -32,11 +43,17 @@ from hospitals.selectors.memberships import (
 )
 
 __all__ = [
+    "Colleague",
+    "DepartmentEntry",
     "HealthRow",
     "ProbeView",
     "RoleAt",
+    "advising_institutions",
     "consortia",
+    "department_ids_of",
+    "find_department",
     "get_consortium",
+    "get_department",
     "get_health",
     "get_institution",
     "get_region",
@@ -45,14 +62,17 @@ __all__ = [
     "health_overview",
     "institution_facts",
     "institution_ids_visible_to",
+    "list_departments",
     "list_lasting_memberships",
     "list_memberships",
     "list_policies",
     "list_probes",
     "list_pullable",
     "listed_institutions",
+    "may_share",
     "memberships_of",
     "newest_probes",
+    "places_of_advisers",
     "probe_view",
     "pull_policy",
     "regions",

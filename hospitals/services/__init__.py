@@ -1,6 +1,13 @@
 """Every write about members of the province, and the way to their archives."""
 
 from hospitals.services.circuits import record_origin_failure, record_origin_success
+from hospitals.services.departments import (
+    add_department,
+    close_department,
+    join_department,
+    leave_department,
+    rename_department,
+)
 from hospitals.services.due_probes import ask_for_due_probes, probe_if_due
 from hospitals.services.endpoints import EndpointSettings, set_endpoint
 from hospitals.services.institutions import (
@@ -23,19 +30,24 @@ __all__ = [
     "Rotation",
     "activate",
     "add_consortium",
+    "add_department",
     "add_institution",
     "add_region",
     "ask_for_due_probes",
+    "close_department",
     "credentials_in_clear",
     "drop_kept_origin",
     "end_membership",
     "grant_membership",
+    "join_department",
     "leave",
+    "leave_department",
     "open_origin",
     "probe",
     "probe_if_due",
     "record_origin_failure",
     "record_origin_success",
+    "rename_department",
     "restore_institution",
     "rotate_secrets",
     "set_endpoint",

@@ -172,3 +172,10 @@ def mask_name(name: str) -> str:
     """First character and one star, whatever the length (policy P5): 张*."""
     text = name.strip()
     return f"{text[0]}*" if text else ""
+
+
+def seal(data: bytes, *, purpose: str) -> str:
+    """An HMAC-SHA-256 in hexadecimal, by a key that the database does not hold: whoever can only write there cannot
+    make it. Kept as long as ``LOOKUP_KEY``, which never changes."""
+    key = _derived(settings.LOOKUP_KEY, f"seal {purpose}", 32)
+    return hmac.new(key, data, hashlib.sha256).hexdigest()
