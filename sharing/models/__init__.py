@@ -16,6 +16,7 @@ from sharing.models.index import Series, Study
 from sharing.models.messages import HospitalMessage, MessageSender
 from sharing.models.orders import Order
 from sharing.models.patients import LinkCandidate, LinkEvent, LocalPatient, Person
+from sharing.models.portal import RecentPatient, SavedSearch
 from sharing.models.received import Deletion, IncomingPack, LegalHold, ReceivedInstance
 from sharing.models.reports import Report, ReportVersion
 from sharing.models.work import DiscoveryWindow, Transfer
@@ -43,8 +44,10 @@ __all__ = [
     "Person",
     "Quarantined",
     "ReceivedInstance",
+    "RecentPatient",
     "Report",
     "ReportVersion",
+    "SavedSearch",
     "Series",
     "SeriesRevision",
     "Study",

@@ -1,0 +1,40 @@
+"""One field for whatever a reader has at hand: what was typed is told by its form."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import StrEnum
+
+_RESIDENT_ID = re.compile(r"[0-9]{17}[0-9Xx]")
+_PHONE = re.compile(r"(\+?86)?1[3-9][0-9]{9}")
+_BLANKS = re.compile(r"[\s-]+")
+
+
+class Kind(StrEnum):
+    """What a value is."""
+
+    AUTO = "auto"
+    RESIDENT_ID = "resident-id"
+    INSURANCE_CODE = "insurance-code"
+    CARD = "card"
+    DOCUMENT = "document"
+    PHONE = "phone"
+    NAME = "name"
+    NUMBER = "number"
+
+
+# Kinds that lead to a person by a keyed hash, wherever that person was registered.
+IDENTITIES = frozenset({Kind.RESIDENT_ID, Kind.INSURANCE_CODE, Kind.CARD, Kind.DOCUMENT})
+
+
+def kind_of(text: str) -> Kind:
+    """What was typed: 18 digits of a resident ID, a mobile number, a name, or else a number of a hospital."""
+    plain = _BLANKS.sub("", unicodedata.normalize("NFKC", text))
+    if _RESIDENT_ID.fullmatch(plain):
+        return Kind.RESIDENT_ID
+    if _PHONE.fullmatch(plain):
+        return Kind.PHONE
+    if plain and not any(character.isdigit() for character in plain):
+        return Kind.NAME
+    return Kind.NUMBER
