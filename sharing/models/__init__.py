@@ -13,6 +13,7 @@ from sharing.models.consultation import (
     ConsultationStudy,
 )
 from sharing.models.index import Series, Study
+from sharing.models.launches import Launch, LaunchSystem
 from sharing.models.messages import HospitalMessage, MessageSender
 from sharing.models.orders import Order
 from sharing.models.patients import LinkCandidate, LinkEvent, LocalPatient, Person
@@ -35,6 +36,8 @@ __all__ = [
     "Encounter",
     "HospitalMessage",
     "IncomingPack",
+    "Launch",
+    "LaunchSystem",
     "LegalHold",
     "LinkCandidate",
     "LinkEvent",
