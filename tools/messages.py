@@ -71,6 +71,8 @@ def _template(path: Path) -> Iterator[Message]:
     from django.utils.translation.template import templatize
 
     calls = templatize(path.read_text(encoding="utf-8"), origin=str(path))
+    # The indentation of a template is none of Python's.
+    calls = "\n".join(line.lstrip() for line in calls.splitlines())
     for line, name, arguments, _comments in extract_python(
         io.BytesIO(calls.encode()), list(KEYWORDS), [], {"encoding": "utf-8"}
     ):
