@@ -102,6 +102,15 @@ def reports_of(actor: User, study: Study) -> list[ReportOfStudy]:
     return sorted(found, key=lambda each: _rank((each.current.status, each.current.reported_at)))
 
 
+def reports_beside(actor: User, study: Study) -> ReportState | None:
+    """The state of what ``reports_of`` shows of this examination; None without a report."""
+    copies = visible_studies(actor).filter(study_instance_uid=study.study_instance_uid)
+    states = report_states(actor, list(copies.order_by().values_list("pk", flat=True)))
+    return min(
+        states.values(), key=lambda each: _rank((each.status, each.reported_at)), default=None
+    )
+
+
 def get_report(*, actor: User, report_id: int) -> ReportOfStudy:
     """One report.
 

@@ -19,6 +19,7 @@ from sharing.selectors import listing
 from sharing.selectors.detail import study_detail
 from sharing.selectors.overview import reach_of, run_by
 from sharing.selectors.priors import list_priors
+from sharing.selectors.reports import reports_beside
 from sharing.selectors.slices import series_slices
 from sharing.web.fetching import fetch_context
 
@@ -106,6 +107,7 @@ def view_series(request: HttpRequest, code: str, study_uid: str, series_uid: str
         "study": series.study,
         "all_series": shown,
         "viewer_keys": True,
+        "report_state": reports_beside(actor, series.study),
     }
     return page(request, "sharing/viewer.html", context)
 

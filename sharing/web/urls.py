@@ -6,7 +6,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from common.ui import navigation, panels
-from sharing.web import fetching, home, hospital, operations, studies, study
+from sharing.web import fetching, home, hospital, operations, reports, studies, study
 
 app_name = "sharing"
 urlpatterns = [
@@ -27,6 +27,8 @@ urlpatterns = [
         study.slices,
         name="slices",
     ),
+    path("studies/<slug:code>/<str:study_uid>/report/", reports.report, name="report"),
+    path("reports/of/<str:study_uid>/", reports.beside, name="report-beside"),
     path("operations/", operations.operations, name="operations"),
     path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
     path("operations/cases/<int:case_id>/settle", operations.settle, name="settle"),
@@ -40,6 +42,9 @@ for entry in (
 ):
     navigation.add(entry)
 
+panels.add(
+    panels.Panel("study", "reports", 10, "sharing/_study_reports.html", reports.study_context)
+)
 panels.add(
     panels.Panel("hospital", "work", 10, "sharing/_hospital_work.html", hospital.work_context)
 )

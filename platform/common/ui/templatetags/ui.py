@@ -27,6 +27,7 @@ _TONES = {
     "onboarding": "busy",
     "incomplete": "warn", "suspended": "warn", "open": "warn",
     "failed": "bad", "left": "bad",
+    "final": "good", "amended": "good", "preliminary": "warn", "cancelled": "bad", "entered-in-error": "bad",
 }  # fmt: skip
 
 
