@@ -13,19 +13,22 @@ from sharing.dicomweb.matching import ALWAYS, NEVER, Condition
 from sharing.dicomweb.name_matching import patient_name, person_name
 from sharing.dicomweb.query import EMPTY
 from sharing.domain import facts
+from sharing.domain.identities import PERSON_KEY, PROVINCE_ISSUER
+from sharing.selectors import persons
 
 if TYPE_CHECKING:
     from sharing.dicomweb.query import Search
 
 InstitutionOf = Callable[[str], int | None]
 PATIENT_NAME, PATIENT_ID, REFERRING = "00100010", "00100020", "00080090"
+ISSUER = "00100021"
 STUDY_COLUMNS: dict[str, tuple[str, matching.Matching]] = {
     "00080020": ("{s}.study_date", matching.day_range),
     "00080030": ("{s}.study_time", matching.time_range),
     "00080050": ("{s}.accession_number", matching.text_in_parts),
     "00080061": ("{s}.modalities", matching.modalities),
     "00081030": ("{s}.study_description", matching.description),
-    "00100021": ("{s}.issuer_of_patient_id", matching.text),
+    ISSUER: ("{s}.issuer_of_patient_id", matching.text),
     "00100030": ("{s}.patient_birth_date", matching.day_range),
     "00100040": ("{s}.patient_sex", matching.text),
     "0020000D": ("{s}.study_instance_uid", matching.uids),
@@ -48,15 +51,18 @@ PROCEDURE = f"{facts.REQUEST_ATTRIBUTES}.{facts.REQUESTED_PROCEDURE_ID}"
 REQUEST_KEYS = (STEP, PROCEDURE)
 STUDY_KEYS = frozenset(STUDY_COLUMNS) | {PATIENT_NAME, PATIENT_ID, REFERRING}
 SERIES_KEYS = frozenset(SERIES_COLUMNS) | frozenset(REQUEST_KEYS)
-_NOT_INDEXED = frozenset({"00100021", "00100040", "00080060"})  # few values, each of many rows
+_NOT_INDEXED = frozenset({ISSUER, "00100040", "00080060"})  # few values, each of many rows
 _KEY = re.compile(r"\*?(?P<code>[-A-Za-z0-9_]+):(?P<local>.+)", re.DOTALL)
 
 
 def study_conditions(search: Search, institution_of: InstitutionOf | None) -> list[Condition]:
-    """What the keys of the study level ask. ``institution_of``: the id of a code, where answers carry
-    ``{institution}:{number}`` as Patient ID."""
-    found = _columns(search, STUDY_COLUMNS)
+    """What the keys of the study level ask. ``institution_of``: the id of a code, where answers carry the person's
+    key as Patient ID."""
     keys = search.keys
+    table = STUDY_COLUMNS
+    if institution_of is not None and keys.get(ISSUER, "").strip() == PROVINCE_ISSUER:
+        table = {tag: each for tag, each in table.items() if tag != ISSUER}  # every answer has it
+    found = _columns(search, table)
     if name := keys.get(PATIENT_NAME):
         found.append(
             _empty_or(search, name, "{s}.patient_name") or patient_name(name, fuzzy=search.fuzzy)
@@ -84,8 +90,9 @@ def series_conditions(search: Search) -> list[Condition]:
 def patient_id(value: str, institution_of: InstitutionOf | None) -> Condition:
     """Whose studies are asked for.
 
-    Where answers carry ``{institution}:{number}``, such a value finds the patient of that institution and
-    nobody else. A value without an institution is a number as a hospital wrote it, in whichever hospital.
+    Where answers carry a person's key, such a key finds the person's studies in every institution, and
+    ``{institution}:{number}`` the patient of that institution and nobody else. Any other value is a number as a
+    hospital wrote it, in whichever hospital.
     """
     return matching.any_of(
         _patient_id(each.strip(), institution_of) for each in matching.listed(value)
@@ -93,8 +100,12 @@ def patient_id(value: str, institution_of: InstitutionOf | None) -> Condition:
 
 
 def _patient_id(value: str, institution_of: InstitutionOf | None) -> Condition:
-    key = _KEY.fullmatch(value) if institution_of is not None else None
-    if key is None or institution_of is None:
+    if institution_of is None:
+        return matching.text_in_parts("{s}.patient_id", value)
+    if PERSON_KEY.fullmatch(value) and (person := persons.id_of(value)) is not None:
+        return Condition("{s}.person_id = %s", (person,), indexed=True, share=0)
+    key = _KEY.fullmatch(value)
+    if key is None:
         return matching.text_in_parts("{s}.patient_id", value)
     institution = institution_of(key["code"])
     if institution is None:

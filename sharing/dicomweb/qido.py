@@ -18,7 +18,7 @@ from common.dicomweb.multipart import MultipartPayload, Part
 from common.problem import dicomweb_error
 from sharing import selectors
 from sharing.dicomweb import instances, trail
-from sharing.dicomweb.keys import SERIES_KEYS, STUDY_KEYS
+from sharing.dicomweb.keys import PATIENT_ID, SERIES_KEYS, STUDY_KEYS
 from sharing.dicomweb.on_demand import add_coverage, is_index_only, require_reader
 from sharing.dicomweb.origin import JSON_OFFERS, OriginView, Root
 from sharing.dicomweb.query import (
@@ -38,10 +38,11 @@ from sharing.dicomweb.searching import (
     search_studies,
 )
 from sharing.dicomweb.sight_sql import Within
+from sharing.domain.identities import PERSON_KEY
 from sharing.domain.question import Question
 from sharing.errors import QuestionUnbounded
 from sharing.permissions import sight_of
-from sharing.selectors import codes
+from sharing.selectors import codes, persons
 from sharing.services import federated, on_demand
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ class SearchStudiesView(SearchView):
     def _ask_hospitals(self, search: Search) -> Coverage:
         """What they have and the index did not comes into it; the search then answers as always."""
         question = Question(
-            search.keys, fuzzy=search.fuzzy is True, namespaced=not self.institution_code
+            self._as_hospitals_know_it(search),
+            fuzzy=search.fuzzy is True,
+            namespaced=not self.institution_code,
         )
         try:
             return federated.ask(
@@ -127,6 +130,14 @@ class SearchStudiesView(SearchView):
             )
         except QuestionUnbounded as refusal:
             raise SearchTooBroad(refusal.message) from refusal
+
+    def _as_hospitals_know_it(self, search: Search) -> dict[str, str]:
+        """The keys with the numbers of the hospitals in the place of a person's key, which none of them knows."""
+        keys = dict(search.keys)
+        if not self.institution_code and PERSON_KEY.fullmatch(keys.get(PATIENT_ID, "").strip()):
+            numbers = persons.local_numbers(actor=self.actor, key=keys[PATIENT_ID].strip())
+            keys[PATIENT_ID] = "\\".join(numbers) or keys[PATIENT_ID]
+        return keys
 
 
 class SearchSeriesView(SearchView):

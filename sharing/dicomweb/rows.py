@@ -10,6 +10,7 @@ import orjson
 from pydicom.datadict import dictionary_VR
 
 from sharing.domain import facts
+from sharing.domain.identities import PROVINCE_ISSUER
 from sharing.selectors import codes
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, dict[str, Any]]
 
-# Issuer of the keys that stand as Patient ID at the root over all institutions.
-PROVINCE_ISSUER = "PROVINCE"
 # Private block that names the institutions which hold the same study, the answering one first.
 PRIVATE_CREATOR = "PROVINCIAL IMAGING CLOUD"
 COPIES_TAG = "00091001"
@@ -62,15 +61,15 @@ def study_row(
     if namespaced:
         row["00090010"] = _CREATOR
         row[COPIES_TAG] = _values("LO", _codes(holders) or [institution.code])
-    namespaced = namespaced and bool(study.patient_id)
+    local = f"{institution.code}:{study.patient_id}" if study.patient_id else ""
+    key = study.person_key or local  # a row of an older release has no person yet
+    namespaced = namespaced and bool(key)
     row["00100010"] = _name(study.patient_name)
-    row["00100020"] = (
-        _value("LO", f"{institution.code}:{study.patient_id}") if namespaced else number
-    )
+    row["00100020"] = _value("LO", key) if namespaced else number
     row["00100021"] = _PROVINCE if namespaced else issuer
     row["00100030"] = _day(study.patient_birth_date)
     row["00100040"] = _value("CS", study.patient_sex)
-    if namespaced:
+    if namespaced and local:
         local_issuer = _value("LO", study.issuer_of_patient_id or institution.code)
         row["00101002"] = {"vr": "SQ", "Value": [{"00100020": number, "00100021": local_issuer}]}
     row["0020000D"] = {"vr": "UI", "Value": [study.study_instance_uid]}

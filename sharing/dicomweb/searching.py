@@ -49,7 +49,8 @@ _STUDY = (
     "s.id, s.institution_id, s.study_instance_uid, s.patient_id, s.issuer_of_patient_id, s.patient_name,"
     " s.patient_birth_date, s.patient_sex, s.study_date, s.study_time, s.accession_number, s.dicom_study_id,"
     " s.study_description, s.referring_physician_name, s.modalities, s.series_count, s.instance_count,"
-    " s.listed_instances, s.shared, s.more::text"
+    " s.listed_instances, s.shared, s.more::text,"
+    " (SELECT p.key FROM sharing_person p WHERE p.id = s.person_id)"
 )
 _SERIES = (
     "e.id, e.series_instance_uid, e.modality, e.series_number, e.series_description, e.body_part_examined,"
@@ -88,6 +89,7 @@ class FoundStudy(NamedTuple):
     listed_instances: int | None
     shared: bool
     more: str  # JSON
+    person_key: str | None  # none in rows of an older release
 
 
 class FoundSeries(NamedTuple):

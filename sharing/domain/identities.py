@@ -16,6 +16,9 @@ _CODE = re.compile(r"[^\s\x00-\x1f]{3,64}")
 _CODES = ("insurance_code", "document", "card")
 SEXES = frozenset({"", "M", "F", "O"})
 LONGEST_NAME = 400
+# Issuer of the keys that stand as Patient ID at the root over all institutions; what such a key looks like.
+PROVINCE_ISSUER = "PROVINCE"
+PERSON_KEY = re.compile(r"[A-Z2-7]{16}")
 
 
 class IdentityField(StrEnum):

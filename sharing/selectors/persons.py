@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import structlog
-from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.aggregates import ArrayAgg, JSONBAgg
 from django.core.cache import cache
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -24,6 +24,7 @@ from common import audit
 from common.dicom.names import query_grams
 from common.errors import NotFound
 from common.identifiers.resident_id import MalformedResidentId, parse_resident_id
+from common.kept import Kept
 from sharing.domain.body_parts import BodyPart, pattern_of, terms_of
 from sharing.domain.identities import phone_digits
 from sharing.errors import IdentityMalformed, SearchTooLoose
@@ -46,6 +47,7 @@ FOUND_KEPT_S = (
     12 * 3600
 )  # how long the page of a person stays open who was found by an exact identity
 OWN_PATIENT = "registered-here"
+_ids: Kept[str, int] = Kept(entries=20_000, keep_s=3.0)
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,29 @@ def resolve(key: str) -> Person | None:
     return person
 
 
+def id_of(key: str) -> int | None:
+    """The row of a person's key, as ``resolve``; at most some seconds old."""
+    found = _ids.get(key)
+    if found is None:
+        person = resolve(key)
+        found = person.pk if person is not None else 0
+        _ids.put(key, found)
+    return found or None
+
+
+def local_numbers(*, actor: User, key: str) -> list[str]:
+    """``{institution}:{number}`` of every patient of this person of whom ``actor`` sees something."""
+    person = id_of(key)
+    if person is None:
+        return []
+    rows = _patients_in_sight(actor).filter(person=person).exclude(number="")
+    return [
+        f"{code}:{number}"
+        for code, number in rows.values_list("institution__code", "number").distinct()
+        if not set(number) & set('*?\\"')  # wild in a search: not to be asked for
+    ]
+
+
 def treats(actor: User) -> bool:
     """Whether the account treats patients at an institution that takes part."""
     if not (actor.is_authenticated and actor.is_active) or sight_of(actor).only_person is not None:
@@ -418,7 +443,7 @@ def _summaries(studies: QuerySet[Study]) -> dict[int, _Summary]:
         .annotate(
             many=Count("study_instance_uid", distinct=True),
             at=ArrayAgg("institution_id", distinct=True),
-            kinds=ArrayAgg("modalities"),
+            kinds=JSONBAgg("modalities"),
             first=Min("study_date"),
             last=Max("study_date"),
         )

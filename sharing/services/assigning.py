@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import b32encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -128,6 +128,8 @@ def assign_patients(studies: Sequence[Study]) -> None:
 def patients_by_number(wanted: dict[Number, Said]) -> dict[Number, tuple[int, int]]:
     """Ids of patient and person of these numbers, made where there were none. The patients stay locked (shared)."""
     found: dict[Number, tuple[int, int]] = {}
+    if not wanted:
+        return found
     short: list[tuple[int, Said, Said | None]] = []
     _look_up(wanted, found, short)
     missing = {number: said for number, said in wanted.items() if number not in found}
@@ -142,17 +144,28 @@ def patients_by_number(wanted: dict[Number, Said]) -> dict[Number, tuple[int, in
 
 
 def backfill(*, batch: int = 500, within: Callable[[], bool] = lambda: True) -> int:
-    """Give rows of an older release their patients, batch by batch, each in a transaction of its own.
-
-    Goes on where it stopped, for what is done is seen in the rows. Returns how many were filled in.
-    """
-    done = last = 0
-    while within() and Study.objects.filter(local_patient=None).exists():
-        filled, last = _fill_batch(batch, after=last)
+    """Give rows of an older release their patients while ``within`` says so; returns how many were filled in."""
+    done = 0
+    if not within():
+        return done
+    for filled in backfilled(batch=batch):
         done += filled
-        if not last:
+        if not within():
             break
     return done
+
+
+def backfilled(*, batch: int) -> Iterator[int]:
+    """The same batch by batch, each in a transaction of its own, with how many it filled in.
+
+    Goes on where it stopped, for what is done is seen in the rows.
+    """
+    last = 0
+    while Study.objects.filter(local_patient=None).exists():
+        filled, last = _fill_batch(batch, after=last)
+        if not filled:
+            return
+        yield filled
 
 
 @transaction.atomic

@@ -10,14 +10,28 @@ from sharing.models import Certificate, Quarantined, Series, SeriesRevision, Stu
 
 # When the hospital was last asked and what its study list said are its to tell again; ids are ours.
 LEFT_OUT = {
-    Study: {"id", "institution", "found_at", "checked_at", "listed_instances"},
+    Study: {
+        "id",
+        "institution",
+        "found_at",
+        "checked_at",
+        "listed_instances",
+        "local_patient",
+        "person",
+    },
     Series: {"id", "study", "current"},
     SeriesRevision: {"id", "series", "verified_at"},
     Certificate: {"id", "study"},
     Quarantined: {"id", "institution", "times", "last_at", "first_at"},
 }
 PATHS = {
-    Study: ("institution__code",),
+    Study: (
+        "institution__code",
+        "local_patient__institution__code",
+        "local_patient__issuer",
+        "local_patient__number",
+        "local_patient__alone",
+    ),
     Series: ("study__institution__code", "study__study_instance_uid", "current__prefix"),
     SeriesRevision: ("series__series_instance_uid", "series__study__institution__code"),
     Certificate: ("study__study_instance_uid", "study__institution__code"),

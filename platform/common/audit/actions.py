@@ -57,6 +57,17 @@ _ALL: list[Action] = [
         ("dicomweb.search", _("Searched by DICOMweb")),
         ("fhir.search", _("Searched by FHIR")),
     ),
+    *_of(events.QUERY, "E", ("person.search", _("Persons searched"))),
+    *_of(events.PATIENT, "U", ("patient.register", _("Patient registered"))),
+    *_of(events.PATIENT, "R", ("patient.unmask", _("Identity shown in full")), looks=True),
+    *_of(
+        events.PATIENT,
+        "U",
+        ("person.link", _("Patients joined to one person")),
+        ("person.unlink", _("Joined patients taken apart")),
+        ("candidate.link", _("Candidates found to be one person")),
+        ("candidate.reject", _("Candidates found to be two persons")),
+    ),
     *_of(
         events.STUDY_DELETED,
         "D",

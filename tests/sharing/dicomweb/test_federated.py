@@ -15,6 +15,7 @@ from sharing.selectors import codes
 from sharing.services import federated
 from tests.support.archive import make_user
 from tests.support.installation import wait_until
+from tests.support.patients import registered
 from tests.support.pulling import Hospital, instance
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,6 +73,15 @@ def test_what_the_hospital_has_is_found_and_the_answer_stays_a_plain_array(reade
     assert answer.json()[0]["00080056"]["Value"] == ["NEARLINE"]
     assert answer["Federated-Coverage"] == "asked=1, answered=1, complete=?1"
     assert "Warning" not in answer
+
+
+def test_by_a_persons_key_a_hospital_is_asked_for_the_number_that_it_gave(reader, hospital):
+    known = registered(hospital.institution, "P1")
+
+    answer = reader.get(f"{STUDIES}?PatientID={known.person.key}&federated=true")
+
+    assert uids(answer) == ["1.2.1"]
+    assert answer["Federated-Coverage"] == "asked=1, answered=1, complete=?1"
 
 
 def test_one_institution_is_asked_under_its_root(reader):

@@ -13,8 +13,11 @@ from django.utils import timezone
 
 from common.dicom.xml_model import read_native_xml
 from sharing.dicomweb.rows import COPIES_TAG, PRIVATE_CREATOR
+from sharing.models import Study
+from sharing.services import linking
 from tests.sharing.dicomweb.conftest import Province
 from tests.support import archive, dicom_files
+from tests.support.patients import assigned
 
 ROOT = "/dicom-web/"
 NEAR = f"{ROOT}at/near/"
@@ -24,7 +27,7 @@ NEAR = f"{ROOT}at/near/"
 def studies(province: Province) -> list[Any]:
     """Three studies of near with different everything, one of partner, one of far."""
     near, partner, far = province.near, province.partner, province.far
-    return [
+    found = [
         archive.make_indexed_study(
             near,
             "1.1",
@@ -53,6 +56,7 @@ def studies(province: Province) -> list[Any]:
         archive.make_indexed_study(partner, "1.4", patient_id="P1", patient_name="Stranger"),
         archive.make_indexed_study(far, "1.5", patient_id="P1", patient_name="Hidden"),
     ]
+    return [assigned(study) for study in found]
 
 
 def uids(answer: Any) -> list[str]:
@@ -188,13 +192,66 @@ def test_patients_of_different_hospitals_with_one_number_stay_apart_at_the_root(
 
     priors = {uid: uids(reader.get(f"{ROOT}studies?00100020={key}")) for uid, key in keys.items()}
 
-    assert keys == {"1.1": "near:P1", "1.4": "partner:P1"}
+    assert keys == {each.study_instance_uid: each.person.key for each in (studies[0], studies[3])}
     assert priors == {"1.1": ["1.1"], "1.4": ["1.4"]}
+    assert uids(reader.get(f"{ROOT}studies?PatientID=near:P1")) == ["1.1"]
     assert local["00100020"]["Value"] == ["P1"]
     assert local["00100021"]["Value"] == ["near"]
     assert uids(reader.get(f"{ROOT}studies?PatientID=far:P1")) == []
     assert uids(reader.get(f"{ROOT}studies?PatientID=*near:P*")) == ["1.2", "1.1"]
     assert set(uids(reader.get(f"{ROOT}studies?PatientID=P1"))) == {"1.1", "1.4"}
+
+
+def test_a_viewer_finds_the_studies_of_a_person_in_every_hospital_by_the_key(
+    studies: list[Any], reader: Any
+) -> None:
+    first, *_, partners, hidden = studies
+    for other in (partners, hidden):
+        linking.link(
+            actor="test", patient=other.local_patient, to_person=first.person, ground="review"
+        )
+
+    rows = reader.get(
+        f"{ROOT}studies?PatientID={first.person.key}&IssuerOfPatientID=PROVINCE"
+    ).json()
+
+    assert {row["0020000D"]["Value"][0] for row in rows} == {"1.1", "1.4"}  # what may be seen of it
+    assert {row["00100020"]["Value"][0] for row in rows} == {first.person.key}
+    assert {row["00100021"]["Value"][0] for row in rows} == {"PROVINCE"}
+    local = reader.get(f"{NEAR}studies?PatientID=P1").json()[0]
+    assert (local["00100020"]["Value"], "00101002" in local) == (["P1"], False)
+    assert reader.get(f"{NEAR}studies?PatientID={first.person.key}").json() == []
+
+
+def test_a_key_that_was_joined_with_another_still_finds_the_person(
+    studies: list[Any], reader: Any
+) -> None:
+    first, partners = studies[0], studies[3]
+    former = partners.person.key
+    linking.link(
+        actor="test", patient=partners.local_patient, to_person=first.person, ground="review"
+    )
+
+    assert set(uids(reader.get(f"{ROOT}studies?PatientID={former}"))) == {"1.1", "1.4"}
+
+
+def test_a_row_of_an_older_release_carries_institution_and_number(
+    studies: list[Any], reader: Any
+) -> None:
+    Study.objects.update(local_patient=None, person=None)
+
+    (row,) = reader.get(f"{ROOT}studies?StudyInstanceUID=1.1").json()
+
+    assert row["00100020"]["Value"] == ["near:P1"]
+
+
+def test_a_patient_without_a_number_has_a_key_and_no_other_number(
+    studies: list[Any], reader: Any
+) -> None:
+    (row,) = reader.get(f"{ROOT}studies?StudyInstanceUID=1.3").json()
+
+    assert row["00100020"]["Value"] == [studies[2].person.key]
+    assert "00101002" not in row
 
 
 def test_a_study_of_several_hospitals_is_answered_once_and_names_the_others(

@@ -132,7 +132,7 @@ def test_rows_of_an_older_release_are_filled_in_and_it_goes_on_where_it_stopped(
     for n in range(7):
         make_indexed_study(hospital, f"{UID}.{n}", patient_id=str(n % 3), patient_name="Li^Si")
     Study.objects.update(local_patient=None, person=None)
-    once = iter([True, False])
+    once = iter([True, False])  # before the first batch, and after it
 
     first = assigning.backfill(batch=3, within=lambda: next(once))
     rest = assigning.backfill(batch=3)
