@@ -356,3 +356,48 @@ class SenderInvalid(DomainError):
     """A sender cannot be registered like this."""
 
     code = "hl7-sender-invalid"
+
+
+class EncounterInvalid(DomainError):
+    """An encounter needs a patient of this institution, a visit number, a kind and a time that fits."""
+
+    code = "encounter-invalid"
+
+
+class VisitNumberTaken(DomainError):
+    """This visit number is another patient's at this institution."""
+
+    code = "visit-number-taken"
+    kind = Kind.CONFLICT
+
+
+class ConsentInvalid(DomainError):
+    """A consent needs a patient, a scope and a term of at most five years."""
+
+    code = "consent-invalid"
+
+
+class ReasonTooShort(DomainError):
+    """Say why in at least ten characters: a reviewer reads it."""
+
+    code = "reason-too-short"
+
+
+class SlipInvalid(DomainError):
+    """A slip shows at least one study of one patient of the institution, and has a second factor."""
+
+    code = "slip-invalid"
+
+
+class SlipRefused(DomainError):
+    """There is no such slip any more, or the second factor is not right."""
+
+    code = "slip-refused"
+    kind = Kind.NOT_FOUND
+
+
+class SlipLocked(DomainError):
+    """Too many wrong tries: wait a quarter of an hour."""
+
+    code = "slip-locked"
+    kind = Kind.CONFLICT

@@ -21,3 +21,10 @@ class InstanceConflictFound(Event):
 
     institution_id: int
     quarantined_id: int
+
+
+@dataclass(frozen=True)
+class EmergencyAccessOpened(Event):
+    """Somebody broke the glass: the patient is told, the data office reviews it."""
+
+    emergency_id: int

@@ -74,10 +74,18 @@ class Environment:
     on_demand_pulls: int
     federated_deadline_s: int
     federated_connections: int
+    mllp_port: int
+    mllp_host: str
+    mllp_tls_certificate: str
+    mllp_tls_key: str
+    mllp_tls_client_ca: str
+    mllp_max_bytes: int
+    mllp_connections: int
     audit: Audit
     password_max_days: int
     mail: Mail
     mail_from: str
+    patient_notifier: str
     oidc: Provider | None
 
 
@@ -143,6 +151,19 @@ def _positive(value: str) -> int:
     if number <= 0:
         raise ValueError("not a positive number")
     return number
+
+
+def _port(value: str) -> int:
+    number = int(value)
+    if not 0 <= number <= 65_535:
+        raise ValueError("not a port")
+    return number
+
+
+def _file(value: str) -> str:
+    if not Path(value).is_file():
+        raise ValueError("no such file")
+    return value
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -275,6 +296,12 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             _object_store_url,
             expected="minio://KEY:SECRET@HOST:PORT/BUCKET?secure=0 or file:///DIR",
         ),
+        "patient_notifier": get(
+            "PATIENT_NOTIFIER",
+            _one_of("console", "recorded"),
+            "recorded",
+            expected="console, recorded",
+        ),
         "log_format": get(
             "LOG_FORMAT", _one_of("json", "console"), "json", expected="json, console"
         ),
@@ -362,6 +389,17 @@ def read_environment(environ: Mapping[str, str], *, root: Path) -> Environment:
             _positive,
             30 * 24,
             expected="hours after which a deleted study is purged",
+        ),
+        "mllp_port": get("MLLP_PORT", _port, 0, expected="a port, or 0 for no listener"),
+        "mllp_host": get("MLLP_HOST", str, "127.0.0.1", expected="an address of this machine"),
+        "mllp_tls_certificate": get("MLLP_TLS_CERTIFICATE", _file, "", expected="a PEM file"),
+        "mllp_tls_key": get("MLLP_TLS_KEY", _file, "", expected="a PEM file"),
+        "mllp_tls_client_ca": get("MLLP_TLS_CLIENT_CA", _file, "", expected="a PEM file"),
+        "mllp_max_bytes": get(
+            "MLLP_MAX_BYTES", _positive, 4 * 2**20, expected="the longest HL7 message, in bytes"
+        ),
+        "mllp_connections": get(
+            "MLLP_CONNECTIONS", _positive, 64, expected="how many HL7 senders are connected at once"
         ),
         "web_threads": _web_threads(reader),
         **read_audit(get, reader.faults),

@@ -33,6 +33,13 @@ ON_DEMAND_PULLS = ENV.on_demand_pulls
 FEDERATED_DEADLINE_S = ENV.federated_deadline_s
 FEDERATED_CONNECTIONS = ENV.federated_connections
 AUDIT = ENV.audit
+MLLP_PORT = ENV.mllp_port
+MLLP_HOST = ENV.mllp_host
+MLLP_TLS_CERTIFICATE = ENV.mllp_tls_certificate
+MLLP_TLS_KEY = ENV.mllp_tls_key
+MLLP_TLS_CLIENT_CA = ENV.mllp_tls_client_ca
+MLLP_MAX_BYTES = ENV.mllp_max_bytes
+MLLP_CONNECTIONS = ENV.mllp_connections
 PACK_CACHE_BYTES = ENV.cache_bytes
 DECODER_PROCESSES = ENV.decoder_processes
 DECODER_MEMORY_BYTES = ENV.decoder_memory_mb * 2**20
@@ -118,6 +125,7 @@ EMAIL_USE_TLS = ENV.mail.starttls
 EMAIL_USE_SSL = ENV.mail.tls
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = ENV.mail_from
+PATIENT_NOTIFIER = ENV.patient_notifier
 
 TEMPLATES = [
     {

@@ -12,6 +12,7 @@ from sharing.models.consultation import (
     ConsultationSeen,
     ConsultationStudy,
 )
+from sharing.models.film import FilmSlip, FilmSlipStudy, PatientNotice
 from sharing.models.index import Series, Study
 from sharing.models.launches import Launch, LaunchSystem
 from sharing.models.messages import HospitalMessage, MessageSender
@@ -20,9 +21,11 @@ from sharing.models.patients import LinkCandidate, LinkEvent, LocalPatient, Pers
 from sharing.models.portal import RecentPatient, SavedSearch
 from sharing.models.received import Deletion, IncomingPack, LegalHold, ReceivedInstance
 from sharing.models.reports import Report, ReportVersion
+from sharing.models.unusual import AccessFinding, ReviewPosition
 from sharing.models.work import DiscoveryWindow, Transfer
 
 __all__ = [
+    "AccessFinding",
     "Certificate",
     "Consent",
     "Consultation",
@@ -34,6 +37,8 @@ __all__ = [
     "DiscoveryWindow",
     "EmergencyAccess",
     "Encounter",
+    "FilmSlip",
+    "FilmSlipStudy",
     "HospitalMessage",
     "IncomingPack",
     "Launch",
@@ -44,6 +49,7 @@ __all__ = [
     "LocalPatient",
     "MessageSender",
     "Order",
+    "PatientNotice",
     "Person",
     "Quarantined",
     "ReceivedInstance",
@@ -51,6 +57,7 @@ __all__ = [
     "Report",
     "ReportVersion",
     "SavedSearch",
+    "ReviewPosition",
     "Series",
     "SeriesRevision",
     "Study",

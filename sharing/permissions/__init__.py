@@ -18,6 +18,7 @@ from sharing.permissions.conditions import (
     sight_condition,
     visible,
 )
+from sharing.permissions.desk import registers_at, require_desk, sits_at, treats_at
 from sharing.permissions.grounds import consents_in_force, emergencies_in_force, open_encounters
 from sharing.permissions.sights import (
     KEEP_S,
@@ -29,6 +30,7 @@ from sharing.permissions.sights import (
     sight_of,
     viewer_key,
 )
+from sharing.permissions.slips import SlipHolder
 from sharing.permissions.storing import StoreTarget, forget_targets, store_targets
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Decision",
     "Role",
     "Sight",
+    "SlipHolder",
     "StoreTarget",
     "beyond_condition",
     "consents_in_force",
@@ -53,10 +56,14 @@ __all__ = [
     "launch_of",
     "open_encounters",
     "persons_source",
+    "registers_at",
+    "require_desk",
     "sight_condition",
     "sight_of",
+    "sits_at",
     "store_targets",
     "strongest",
+    "treats_at",
     "viewer_key",
     "visible",
 ]

@@ -39,6 +39,8 @@ SEE_OWN = frozenset({Role.INSTITUTION_ADMIN, Role.RADIOLOGIST, Role.CLINICIAN, R
 SEE_CONSORTIUM = frozenset({Role.RADIOLOGIST, Role.CLINICIAN, Role.INTEGRATOR})
 # Who treats patients: encounters, consents, emergencies and consultations give sight to these.
 TREAT = frozenset({Role.RADIOLOGIST, Role.CLINICIAN})
+# At the desk sit its administrator and those who treat; a HIS speaks as the institution's integrator.
+DESK = TREAT | {Role.INSTITUTION_ADMIN}
 SEE_OPERATION = frozenset({Role.COMMISSION, Role.OPERATOR})
 # An institution that left the province neither shares nor is shared with. Of a suspended one (policy I5: a breach
 # of what was agreed) nothing is taken from its partners' patients: what it holds stays visible to them, but its own

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from common.kept import Kept
 from sharing.permissions.bases import (
+    DESK,
     LEFT,
     SEE_CONSORTIUM,
     SEE_OPERATION,
@@ -22,6 +23,7 @@ from sharing.permissions.bases import (
 )
 from sharing.permissions.conditions import Crowd, bases_of_crowd, basis_of_crowd
 from sharing.permissions.grounds import Grounds, grounds_of
+from sharing.permissions.slips import SlipHolder, studies_of_slip
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -40,13 +42,16 @@ class Sight:
     too many to be listed. ``only_person``: a launch, which reaches nobody else, whatever else the account sees.
 
     ``own_operation`` are the institutions whose states, counts and errors the account may read because it works
-    there; ``operation`` allows it for the whole province, without any picture.
+    there; ``operation`` allows it for the whole province, without any picture. ``treats`` are those where it treats
+    patients and that share, ``desks`` those where it registers them by hand.
     """
 
     own: frozenset[int] = frozenset()
     consortium: frozenset[int] = frozenset()
     own_operation: frozenset[int] = frozenset()
     operation: bool = False
+    treats: frozenset[int] = frozenset()
+    desks: frozenset[int] = frozenset()
     persons: Mapping[int, Basis] = field(default_factory=dict)
     studies: Mapping[int, Basis] = field(default_factory=dict)
     crowd: Crowd | None = None
@@ -125,10 +130,10 @@ class Decision:
 
 
 NOTHING = Sight()
-_kept: Kept[int, Sight] = Kept(entries=10_000, keep_s=KEEP_S)
+_kept: Kept[int | str, Sight] = Kept(entries=10_000, keep_s=KEEP_S)
 
 
-def decide(actor: User, study: Study) -> Decision:
+def decide(actor: User | SlipHolder, study: Study) -> Decision:
     """The one access decision. Commission, auditors and operators see no pictures."""
     return Decision(
         sight_of(actor).basis_of(
@@ -137,7 +142,7 @@ def decide(actor: User, study: Study) -> Decision:
     )
 
 
-def sight_of(actor: User) -> Sight:
+def sight_of(actor: User | SlipHolder) -> Sight:
     """What ``actor`` may see, at most ``KEEP_S`` seconds old; nothing for strangers.
 
     ``actor.launch_person_id``, set by the session of a launch, narrows it to that person.
@@ -152,13 +157,13 @@ def sight_of(actor: User) -> Sight:
     return sight if launched is None else _narrowed(sight, launched)
 
 
-def launch_of(actor: User) -> int | None:
+def launch_of(actor: User | SlipHolder) -> int | None:
     """The only person of the launch that ``actor`` came by; none for everybody else."""
     found: int | None = getattr(actor, "launch_person_id", None)
     return found
 
 
-def viewer_key(actor: User) -> Hashable:
+def viewer_key(actor: User | SlipHolder) -> Hashable:
     """Under what answers to this account may be kept: a launch of it sees less."""
     return actor.pk, launch_of(actor)
 
@@ -170,10 +175,20 @@ def forget_sights() -> None:
 
 def _narrowed(sight: Sight, person_id: int) -> Sight:
     """A launch opens one patient's examinations and no page of the operation."""
-    return replace(sight, only_person=person_id, own_operation=frozenset(), operation=False)
+    nowhere: frozenset[int] = frozenset()
+    return replace(
+        sight,
+        only_person=person_id,
+        own_operation=nowhere,
+        operation=False,
+        treats=nowhere,
+        desks=nowhere,
+    )
 
 
-def _look(actor: User) -> Sight:
+def _look(actor: User | SlipHolder) -> Sight:
+    if isinstance(actor, SlipHolder):
+        return Sight(studies=studies_of_slip(actor.slip_id))
     rows = list(_memberships_in_force(actor))
     own = frozenset(at for role, at, *_ in rows if role in SEE_OWN and at is not None)
     partners = frozenset(
@@ -196,6 +211,8 @@ def _look(actor: User) -> Sight:
             consortium=partners - own,
             own_operation=own,
             operation=actor.is_superuser or any(role in SEE_OPERATION for role, *_ in rows),
+            treats=frozenset(homes),
+            desks=frozenset(at for role, at, *_ in rows if role in DESK and at is not None),
         ),
         grounds,
         actor.pk,

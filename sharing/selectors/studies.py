@@ -34,6 +34,9 @@ from sharing.selectors.gathering import prefix_of
 
 if TYPE_CHECKING:
     from common.accounts.models import User
+    from sharing.permissions import SlipHolder
+
+    Viewer = User | SlipHolder
 
 # Where a series is served from: so old at most, as the access decision behind it.
 _KEEP_S = 3.0
@@ -71,13 +74,13 @@ class SeriesPlace:
     missing_count: int = 0  # instances that the hospital lists and that are not here
 
 
-def visible_studies(actor: User, *, institution_code: str = "") -> QuerySet[Study]:
+def visible_studies(actor: Viewer, *, institution_code: str = "") -> QuerySet[Study]:
     """Studies that ``actor`` may see: all of them, or those of one institution."""
     studies = Study.objects.filter(visible(sight_of(actor)))
     return studies.filter(institution__code=institution_code) if institution_code else studies
 
 
-def visible_series(actor: User, *, institution_code: str = "") -> QuerySet[Series]:
+def visible_series(actor: Viewer, *, institution_code: str = "") -> QuerySet[Series]:
     """Series of the studies that ``actor`` may see."""
     series = Series.objects.filter(visible(sight_of(actor), "study__"))
     return series.filter(study__institution__code=institution_code) if institution_code else series
@@ -102,7 +105,9 @@ def holds_only_derived(prefix: str = "") -> Case:
     )
 
 
-def get_visible_study(*, actor: User, study_instance_uid: str, institution_code: str = "") -> Study:
+def get_visible_study(
+    *, actor: Viewer, study_instance_uid: str, institution_code: str = ""
+) -> Study:
     """The primary visible copy of a study, with its institution.
 
     Raises:
@@ -121,7 +126,7 @@ def get_visible_study(*, actor: User, study_instance_uid: str, institution_code:
 
 
 def get_visible_series(
-    *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
+    *, actor: Viewer, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
 ) -> Series:
     """One series of the primary visible copy, or a derived one of another, with its current revision and study.
 
@@ -145,7 +150,9 @@ def get_visible_series(
     return found
 
 
-def place_study(*, actor: User, study_instance_uid: str, institution_code: str = "") -> StudyPlace:
+def place_study(
+    *, actor: Viewer, study_instance_uid: str, institution_code: str = ""
+) -> StudyPlace:
     """Where the primary visible copy is; at most some seconds old, so that frames do not ask again.
 
     Raises:
@@ -163,7 +170,7 @@ def place_study(*, actor: User, study_instance_uid: str, institution_code: str =
 
 
 def place_series(
-    *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
+    *, actor: Viewer, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
 ) -> SeriesPlace:
     """Where one series is; at most some seconds old.
 
@@ -202,7 +209,7 @@ def list_series_places(place: StudyPlace) -> list[SeriesPlace]:
 
 
 def list_derived_places(
-    *, actor: User, place: StudyPlace, institution_code: str = ""
+    *, actor: Viewer, place: StudyPlace, institution_code: str = ""
 ) -> list[SeriesPlace]:
     """The derived series of the study that only other visible copies hold; none where one institution is asked.
 
@@ -215,7 +222,7 @@ def list_derived_places(
 
 
 def series_of_study(
-    *, actor: User, place: StudyPlace, institution_code: str = ""
+    *, actor: Viewer, place: StudyPlace, institution_code: str = ""
 ) -> QuerySet[Series]:
     """The series that a search within a study finds: its own, and the derived ones of other visible copies."""
     own = Q(study_id=place.study_id)
@@ -225,7 +232,7 @@ def series_of_study(
     return Series.objects.filter(own | Q(pk__in=[each.pk for each in elsewhere]))
 
 
-def _derived_elsewhere(actor: User, study_instance_uid: str, *, but: int) -> QuerySet[Series]:
+def _derived_elsewhere(actor: Viewer, study_instance_uid: str, *, but: int) -> QuerySet[Series]:
     """Held derived series of the visible copies of a study other than this one, each UID once."""
     copies = Series.objects.filter(
         visible(sight_of(actor), "study__"), study__study_instance_uid=study_instance_uid
@@ -247,7 +254,7 @@ def place_of_series(place: StudyPlace, series_id: int) -> SeriesPlace | None:
     return _series_place(place, series) if series is not None and series.is_held else None
 
 
-def copies_of(actor: User, study_instance_uids: Collection[str]) -> dict[str, list[str]]:
+def copies_of(actor: Viewer, study_instance_uids: Collection[str]) -> dict[str, list[str]]:
     """Codes of the institutions whose copy ``actor`` may see, by study; the primary one first."""
     rows = (
         visible_studies(actor)
@@ -261,7 +268,7 @@ def copies_of(actor: User, study_instance_uids: Collection[str]) -> dict[str, li
     return copies
 
 
-def other_copies(actor: User, place: StudyPlace) -> list[str]:
+def other_copies(actor: Viewer, place: StudyPlace) -> list[str]:
     """Codes of the other institutions whose copy ``actor`` may see; at most some seconds old."""
     if not place.shared:
         return []
@@ -274,7 +281,7 @@ def other_copies(actor: User, place: StudyPlace) -> list[str]:
 
 
 def forget_series(
-    *, actor: User, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
+    *, actor: Viewer, study_instance_uid: str, series_instance_uid: str, institution_code: str = ""
 ) -> bool:
     """Look again for one series; False when nothing was kept, so that looking again finds the same."""
     key = ("series", viewer_key(actor), institution_code, study_instance_uid, series_instance_uid)
@@ -287,7 +294,7 @@ def forget_places() -> None:
     _copies.clear()
 
 
-def _place_of(actor: User, study: Study) -> StudyPlace:
+def _place_of(actor: Viewer, study: Study) -> StudyPlace:
     basis = decide(actor, study).basis
     if basis is None:
         raise NotFound("There is no such study.")
@@ -317,7 +324,7 @@ def _series_place(study: StudyPlace, series: Series) -> SeriesPlace:
     )
 
 
-def _still_visible(actor: User, place: StudyPlace) -> StudyPlace:
+def _still_visible(actor: Viewer, place: StudyPlace) -> StudyPlace:
     # Two caches must not add up their ages: the right is asked of the younger one each time.
     basis = sight_of(actor).basis_of(
         study_id=place.study_id, institution_id=place.institution_id, person_id=place.person_id
