@@ -6,13 +6,30 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from common.ui import navigation, panels
-from sharing.web import fetching, home, hospital, operations, reports, studies, study
+from sharing.web import (
+    consult_urls,
+    fetching,
+    home,
+    hospital,
+    operations,
+    patient,
+    portal,
+    reports,
+    studies,
+    study,
+)
 
 app_name = "sharing"
 urlpatterns = [
     path("", home.home, name="home"),
     path("studies/", studies.study_list, name="studies"),
     path("studies/export.csv", studies.export, name="export"),
+    path("studies/saved/", portal.save, name="saved-save"),
+    path("studies/saved/<int:search_id>/delete", portal.delete, name="saved-delete"),
+    path("patients/recent/clear", patient.clear_recent, name="recent-clear"),
+    path("patients/numbers/<int:patient_id>/unmask", patient.unmask, name="unmask"),
+    path("patients/<str:key>/", patient.patient, name="patient"),
+    path("patients/<str:key>/compare/", patient.compare, name="compare"),
     path("studies/<slug:code>/<str:study_uid>/", study.study, name="study"),
     path("studies/<slug:code>/<str:study_uid>/open/", study.open_images, name="open"),
     path("studies/<slug:code>/<str:study_uid>/priors/", study.priors, name="priors"),
@@ -29,6 +46,7 @@ urlpatterns = [
     ),
     path("studies/<slug:code>/<str:study_uid>/report/", reports.report, name="report"),
     path("reports/of/<str:study_uid>/", reports.beside, name="report-beside"),
+    *consult_urls.urlpatterns,
     path("operations/", operations.operations, name="operations"),
     path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
     path("operations/cases/<int:case_id>/settle", operations.settle, name="settle"),

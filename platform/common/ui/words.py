@@ -229,6 +229,30 @@ _WORDS: dict[str, Words] = {
     "already-settled": Words(
         _("Somebody has closed this case already."), _("Reload the page.")
     ),
+    "consultation-ended": Words(
+        _("This consultation has ended, or its term is over."),
+        _("Ask for a new one where something is left to ask."),
+    ),
+    "consultation-state-conflict": Words(
+        _("The consultation is not at the point where this can be done."), _("Reload the page.")
+    ),
+    "consultation-not-your-part": Words(
+        _("This is the other side's to do in this consultation."), _("Write to the other side.")
+    ),
+    "consultation-nobody-to-ask": Words(
+        _("There is no such department or colleague that can be asked there."),
+        _("Choose somebody from the list: a hospital's administrator keeps its departments."),
+    ),
+    "consultation-invalid": Words(
+        _("Something of the consultation is missing."), _("Look at the text beside it and fill it in.")
+    ),
+    "study-not-passed-on": Words(
+        _("You see this study only through others' permission: it cannot be passed on."),
+        _("Ask the hospital that made it to ask for the consultation."),
+    ),
+    "not-confirmed": Words(
+        _("Password or one-time code do not agree: nothing was signed."), _("Try again.")
+    ),
 }  # fmt: skip
 
 
