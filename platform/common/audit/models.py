@@ -45,6 +45,18 @@ class AuditEntry(models.Model):
             models.Index(
                 fields=["person_key", "-at"], condition=~Q(person_key=""), name="audit_by_person"
             ),
+            # What a reviewer narrows by, newest first.
+            models.Index(fields=["action", "-at"], name="audit_by_action"),
+            models.Index(fields=["institution_id", "-at"], name="audit_by_institution"),
+            models.Index(fields=["actor_institution_code", "-at"], name="audit_by_workplace"),
+            models.Index(
+                fields=["result", "-at"], condition=~Q(result="success"), name="audit_by_fault"
+            ),
+            models.Index(
+                fields=["basis", "-at"],
+                condition=~Q(basis__in=["", "own-institution"]),
+                name="audit_by_basis",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -106,3 +118,21 @@ class RepeatedAccess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} since {self.first_at:%H:%M:%S}"
+
+
+class ChainCheck(models.Model):
+    """What a run over the whole chain found: shown to those who rely on it. Rows are only ever added."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    links = models.BigIntegerField()
+    anchors = models.PositiveIntegerField()
+    stored_anchors = models.PositiveIntegerField()
+    head = models.BinaryField(max_length=32)
+    fault = models.CharField(max_length=300, blank=True, default="")
+    duration_ms = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}: {self.fault or 'whole'}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from common.audit import anchors, sequencer
-from common.audit.jobs import ANCHOR_DAYS, CHAIN_ENTRIES
+from common.audit import anchors, checking, sequencer
+from common.audit.jobs import ANCHOR_DAYS, CHAIN_ENTRIES, VERIFY_CHAIN
 from common.storage import object_store
 
 
@@ -18,3 +18,8 @@ def anchor_days() -> None:
     sequencer.anchor_days()
     # After the transaction: what stands in the store was in the database first.
     anchors.store_missing(object_store())
+
+
+@VERIFY_CHAIN.implement()
+def verify_chain() -> None:
+    checking.check()

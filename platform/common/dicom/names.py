@@ -67,6 +67,12 @@ def readable_name(person_name: str) -> str:
     return joiner.join(part.strip() for part in chosen.split("^") if part.strip())
 
 
+def han_readings(text: str) -> frozenset[str]:
+    """How Han characters read, as pinyin without tones in one word; polyphonic ones in every way."""
+    readings = [found for char in text[:4] if _HAN_ONLY.match(char) and (found := _readings(char))]
+    return frozenset("".join(each) for each in product(*readings)) if readings else frozenset()
+
+
 @dataclass(frozen=True)
 class FullNames:
     """The whole name as it is written (Han, Latin letters), and as it is spoken (pinyin, or the Latin letters)."""
