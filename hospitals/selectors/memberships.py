@@ -34,6 +34,17 @@ def list_lasting_memberships(*, on: dt.date | None = None) -> QuerySet[Membershi
     return Membership.objects.filter(lasting).select_related("user", "institution").order_by("pk")
 
 
+def account_at(*, institution_id: int, username: str) -> Any | None:
+    """The open account of this name that has a role at the institution today; none for any other name."""
+    row = (
+        memberships_in_force()
+        .filter(institution_id=institution_id, user__username=username, user__is_active=True)
+        .select_related("user")
+        .first()
+    )
+    return row.user if row is not None else None
+
+
 class WorkplaceDirectory:
     """Tells the audit trail where an account works, by its memberships of today."""
 

@@ -2,9 +2,18 @@
 
 from django.urls import path
 
-from sharing.api import federated, reports, retrieval
+from sharing.api import access, federated, reports, retrieval
 
 urlpatterns = [
+    path("encounters", access.EncountersView.as_view(), name="api-encounters"),
+    path("encounters/close", access.CloseEncounterView.as_view(), name="api-encounter-close"),
+    path("encounters/<int:encounter_id>", access.EncounterView.as_view(), name="api-encounter"),
+    path("consents", access.ConsentsView.as_view(), name="api-consents"),
+    path(
+        "consents/<int:consent_id>/withdraw",
+        access.WithdrawConsentView.as_view(),
+        name="api-consent-withdraw",
+    ),
     path("reports", reports.ReportsView.as_view(), name="api-reports"),
     path("reports/<int:report_id>", reports.ReportView.as_view(), name="api-report"),
     path(
