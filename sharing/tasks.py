@@ -10,12 +10,23 @@ from sharing.jobs import (
     DISCOVER_DUE,
     DISCOVER_WINDOW,
     GATHER,
+    JOIN_REPORTS,
     PLAN,
     PULL_SERIES,
     PURGE,
+    READ_REPORTS,
     SWEEP,
 )
-from sharing.services import deleting, discovery, gathering, planning, pulling, sweeping
+from sharing.services import (
+    archived_reports,
+    deleting,
+    discovery,
+    gathering,
+    planning,
+    pulling,
+    reports,
+    sweeping,
+)
 from sharing.services.consulting import ending
 
 
@@ -54,6 +65,16 @@ def gather() -> None:
 def purge() -> None:
     deleting.purge_due()
     gathering.forget_packed()
+
+
+@READ_REPORTS.implement()
+def read_reports(*, study_id: int) -> None:
+    archived_reports.read_reports(study_id=study_id)
+
+
+@JOIN_REPORTS.implement()
+def join_reports() -> None:
+    reports.join_waiting()
 
 
 @CONSULTATIONS.implement()

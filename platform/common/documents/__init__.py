@@ -1,0 +1,1 @@
+"""Documents that are kept as they are and whose text is found."""
