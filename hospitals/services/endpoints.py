@@ -68,8 +68,9 @@ def set_endpoint(*, actor: Actor, institution: Institution, endpoint: EndpointSe
     """
     permissions.require(permissions.may_keep_endpoint(actor, institution_id=institution.pk))
     if endpoint.folder and not permissions.may_administer(actor):
-        # A path of this machine is the province's to name: an institution could name another's.
-        permissions.require(False)
+        # A path of this machine is the province's to name: an institution could name another's. Its own stays.
+        stored = Endpoint.objects.filter(institution=institution, folder=endpoint.folder.strip())
+        permissions.require(stored.exists())
     values = _checked(endpoint)
     with transaction.atomic():
         locked = Institution.objects.select_for_update(no_key=True).get(pk=institution.pk)
