@@ -6,11 +6,12 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from common.ui import navigation, sections
-from hospitals.web import views
+from hospitals.web import keeping_urls, views
 
 app_name = "hospitals"
 urlpatterns = [
     path("", views.hospital_list, name="list"),
+    *keeping_urls.urlpatterns,
     path("<slug:code>/", views.hospital, name="hospital"),
     path("<slug:code>/probe", views.probe, name="probe"),
     path("<slug:code>/suspend", views.suspend, name="suspend"),
