@@ -140,7 +140,7 @@ def _note(
         kind=kind,
         subject=subject,
         defaults={
-            "actor_id": first.actor_id,
+            "actor_id": _actor_id(first),
             "actor_institution_code": first.actor_institution_code,
             "actor_institution_name": first.actor_institution_name,
             "person_key": "" if patients is not None else first.person_key,
