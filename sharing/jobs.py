@@ -21,6 +21,9 @@ READ_REPORTS = Job("sharing.tasks.read_reports", queue="default", soft_limit_s=6
 JOIN_REPORTS = Job(
     "sharing.tasks.join_reports", queue="default", soft_limit_s=60, periodic_every_s=60
 )
+FIND_UNUSUAL = Job(
+    "sharing.tasks.find_unusual", queue="default", soft_limit_s=1800, periodic_every_s=300
+)
 CONSULTATIONS = Job(
     "sharing.tasks.consultations", queue="default", soft_limit_s=300, periodic_every_s=60
 )

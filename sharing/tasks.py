@@ -9,6 +9,7 @@ from sharing.jobs import (
     CONSULTATIONS,
     DISCOVER_DUE,
     DISCOVER_WINDOW,
+    FIND_UNUSUAL,
     GATHER,
     JOIN_REPORTS,
     PLAN,
@@ -26,6 +27,7 @@ from sharing.services import (
     pulling,
     reports,
     sweeping,
+    unusual,
 )
 from sharing.services.consulting import ending
 
@@ -59,6 +61,11 @@ def sweep() -> None:
 @GATHER.implement()
 def gather() -> None:
     gathering.run()
+
+
+@FIND_UNUSUAL.implement()
+def find_unusual() -> None:
+    unusual.find_unusual()
 
 
 @PURGE.implement()
