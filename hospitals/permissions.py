@@ -52,11 +52,20 @@ def memberships_in_force(*, on: dt.date | None = None) -> QuerySet[Membership]:
 
 
 def roles_of(user: Any, *, on: dt.date | None = None) -> tuple[RoleAt, ...]:
-    """The roles of an account on a day; none for a stranger or a closed account. One query."""
+    """The roles of an account on a day; none for a stranger or a closed account. One query.
+
+    While the navigation of a page is put together, each of its entries asks; they share one answer (``common.ui``).
+    """
     if not getattr(user, "is_authenticated", False) or not user.is_active:
         return ()
+    known: dict[object, tuple[RoleAt, ...]] | None = getattr(user, "known_while_rendering", None)
+    if known is not None and ("roles", on) in known:
+        return known["roles", on]
     rows = memberships_in_force(on=on).filter(user_id=user.pk).select_related("institution")
-    return tuple(_role_at(row) for row in rows)
+    roles = tuple(_role_at(row) for row in rows)
+    if known is not None:
+        known["roles", on] = roles
+    return roles
 
 
 def _role_at(row: Membership) -> RoleAt:

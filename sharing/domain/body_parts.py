@@ -36,8 +36,8 @@ _TERMS: dict[BodyPart, tuple[str, ...]] = {
     ),
     BodyPart.NECK: ("NECK", "THYROID", "LARYNX", "HEADNECK", "NECKCHEST"),
     BodyPart.CHEST: (
-        "CHEST", "LUNG", "THORAX", "RIB", "RIBS", "STERNUM", "CLAVICLE", "MEDIASTINUM", "CHESTABDOMEN", "CHESTABDPELVIS",
-        "NECKCHEST", "THORAXABD",
+        "CHEST", "LUNG", "THORAX", "RIB", "RIBS", "STERNUM", "CLAVICLE", "MEDIASTINUM", "CHESTABDOMEN",
+        "CHESTABDPELVIS", "NECKCHEST", "THORAXABD",
     ),
     BodyPart.HEART: ("HEART", "CORONARY", "CORONARYARTERY", "CARDIAC"),
     BodyPart.BREAST: ("BREAST", "MAMMA"),

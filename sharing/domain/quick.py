@@ -18,14 +18,19 @@ class Kind(StrEnum):
     RESIDENT_ID = "resident-id"
     INSURANCE_CODE = "insurance-code"
     CARD = "card"
-    DOCUMENT = "document"
+    PASSPORT = "passport"
+    HMT_PERMIT = "hmt-permit"
+    BIRTH = "birth"
+    OTHER = "other"
     PHONE = "phone"
     NAME = "name"
     NUMBER = "number"
 
 
-# Kinds that lead to a person by a keyed hash, wherever that person was registered.
-IDENTITIES = frozenset({Kind.RESIDENT_ID, Kind.INSURANCE_CODE, Kind.CARD, Kind.DOCUMENT})
+# Documents of policy P3: the number alone says nothing, its kind belongs to it.
+DOCUMENTS = frozenset({Kind.PASSPORT, Kind.HMT_PERMIT, Kind.BIRTH, Kind.OTHER})
+# Kinds that lead to a person, wherever it was registered or looked for.
+OF_PERSONS = DOCUMENTS | {Kind.RESIDENT_ID, Kind.INSURANCE_CODE, Kind.CARD, Kind.PHONE}
 
 
 def kind_of(text: str) -> Kind:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from common.dicom.names import query_grams
 from common.errors import NotFound
-from sharing.models import Study
-from sharing.permissions import Basis, sight_of
+from sharing.domain.body_parts import BodyPart, pattern_of, terms_of
+from sharing.models import Series, Study
+from sharing.permissions import Basis, decide, sight_of
 from sharing.selectors.overview import reach_of
 from sharing.selectors.studies import visible_studies
 
@@ -33,11 +34,20 @@ ORDERS = {
 
 @dataclass(frozen=True)
 class StudySearch:
-    """A question to the list. The first three identify a patient: they never stand in an address."""
+    """A question to the list. The first seven identify a patient: they never stand in an address.
+
+    ``number`` is a patient's or an examination's, whoever typed it did not say which. ``person_ids`` are those that
+    an identity led to; none of them found is an empty tuple, and then nothing matches.
+    """
 
     patient_name: str = ""
     patient_id: str = ""
     accession_number: str = ""
+    number: str = ""
+    sex: str = ""
+    birth_date: date | None = None
+    person_ids: tuple[int, ...] | None = None
+    body_part: str = ""
     since: date | None = None
     until: date | None = None
     modality: str = ""
@@ -49,13 +59,17 @@ class StudySearch:
 
     @property
     def about_a_patient(self) -> bool:
-        return bool(self.patient_name or self.patient_id or self.accession_number)
+        return self.person_ids is not None or bool(
+            self.patient_name or self.patient_id or self.accession_number or self.number
+            or self.birth_date
+        )  # fmt: skip
 
     @property
     def empty(self) -> bool:
         return not (
             self.about_a_patient or self.since or self.until or self.modality
-            or self.institution_code or self.state or self.study_instance_uid
+            or self.institution_code or self.state or self.study_instance_uid or self.body_part
+            or self.sex
         )  # fmt: skip
 
 
@@ -65,6 +79,12 @@ class StudyRow:
 
     study: Study
     basis: Basis | None
+
+    @property
+    def person_key(self) -> str:
+        """Of the page with all examinations of this patient; empty while the study has no person."""
+        person = self.study.person
+        return person.key if person else ""
 
 
 @dataclass(frozen=True)
@@ -86,17 +106,30 @@ def search_studies(*, actor: User, search: StudySearch) -> StudyPage:
     found = _matching(actor=actor, search=search)
     start = (search.page - 1) * PAGE
     studies = list(
-        found.select_related("institution").order_by(*ORDERS[search.order])[
+        found.select_related("institution", "person").order_by(*ORDERS[search.order])[
             start : start + PAGE + 1
         ]
     )
     count = found.order_by()[: COUNTED_TO + 1].count()
+    sight_of(actor).learn([study.pk for study in studies])
     return StudyPage(
         search=search,
         rows=[_row(actor, study) for study in studies[:PAGE]],
         count=count,
         more=len(studies) > PAGE and search.page < DEEPEST_PAGE,
     )
+
+
+def newest_own(*, actor: User, limit: int = 8) -> list[StudyRow]:
+    """The newest studies of the institutions in which the account works."""
+    own = sight_of(actor).own
+    studies = list(
+        visible_studies(actor)
+        .filter(institution_id__in=sorted(own))
+        .select_related("institution", "person")
+        .order_by(*ORDERS["-date"])[:limit]
+    )
+    return [_row(actor, study) for study in studies]
 
 
 def count_studies(*, actor: User, search: StudySearch, limit: int) -> int:
@@ -130,11 +163,11 @@ def get_study_row(*, actor: User, institution_code: str, study_instance_uid: str
 
 def may_list(actor: User) -> bool:
     """Whether the list can hold anything at all for this account."""
-    return bool(sight_of(actor).institution_ids or reach_of(actor))
+    return bool(sight_of(actor).sees_something or reach_of(actor))
 
 
 def _row(actor: User, study: Study) -> StudyRow:
-    return StudyRow(study=study, basis=sight_of(actor).basis_at(study.institution_id))
+    return StudyRow(study=study, basis=decide(actor, study).basis)
 
 
 def _within_sight(actor: User) -> QuerySet[Study]:
@@ -150,6 +183,8 @@ def _matching(*, actor: User, search: StudySearch) -> QuerySet[Study]:
     narrow = Q()
     for name, value in (
         ("patient_id", search.patient_id),
+        ("patient_sex", search.sex),
+        ("patient_birth_date", search.birth_date),
         ("accession_number", search.accession_number),
         ("study_date__gte", search.since),
         ("study_date__lte", search.until),
@@ -161,4 +196,18 @@ def _matching(*, actor: User, search: StudySearch) -> QuerySet[Study]:
             narrow &= Q(**{name: value})
     if search.modality:
         narrow &= Q(modalities__contains=[search.modality])
+    if search.number:
+        narrow &= Q(patient_id=search.number) | Q(accession_number=search.number)
+    if search.person_ids is not None:
+        narrow &= Q(person_id__in=search.person_ids)
+    if search.body_part:
+        narrow &= _shows(BodyPart(search.body_part))
     return studies.filter(narrow)
+
+
+def _shows(part: BodyPart) -> Q:
+    """Its series or its description say that it is of this region."""
+    of_series = Series.objects.filter(
+        study_id=OuterRef("pk"), body_part_examined__in=terms_of(part)
+    )
+    return Q(study_description__iregex=pattern_of(part)) | Q(Exists(of_series))

@@ -116,13 +116,20 @@ def question_of(search: StudySearch) -> Question:
     days = [f"{day:%Y%m%d}" if day else "" for day in (search.since, search.until)]
     keys = {
         PATIENT_NAME: search.patient_name,
-        PATIENT_ID: search.patient_id,
+        PATIENT_ID: search.patient_id or search.number,
         ACCESSION_NUMBER: search.accession_number,
         MODALITIES_IN_STUDY: search.modality,
         STUDY_INSTANCE_UID: search.study_instance_uid,
         STUDY_DATE: "-".join(days) if any(days) else "",
     }
     return Question({tag: value for tag, value in keys.items() if value})
+
+
+def question_of_numbers(numbers: Iterable[tuple[str, str]]) -> Question:
+    """For one patient: each hospital is asked for the number that it gave, the others are not concerned."""
+    # Asterisks and the like are wild in a search: a number with them cannot be asked for.
+    plain = [f"{code}:{number}" for code, number in numbers if not set(number) & set('*?\\"')]
+    return Question({PATIENT_ID: "\\".join(plain)}, namespaced=True)
 
 
 def coverage_of(*, actor: User, coverage_id: str) -> Coverage:

@@ -19,6 +19,8 @@ from sharing.services import on_demand
 
 # The progress was begun by this reader, who wants the images when they are here.
 THEN_OPEN = "open"
+# The progress stands in a row of a patient's time line, beside others.
+IN_ROW = "row"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,6 +32,8 @@ def fetch(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
     refusal = _begin(request, study) if request.method == "POST" else None
     wanted = request.method == "POST" or request.GET.get("then") == THEN_OPEN
     context = fetch_context(study, refusal=refusal, then_open=wanted)
+    if is_fragment(request) and request.GET.get("in") == IN_ROW:
+        return page(request, "sharing/_fetch_row.html", context)
     if wanted and not refusal and not context["retrieval"].missing:
         return _open(request, study)
     if request.method == "POST" and not is_fragment(request) and not refusal:

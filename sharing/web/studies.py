@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -13,16 +14,33 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from common import audit
 from common.errors import DomainError, NotPermitted
-from common.ui.pages import actor_of, page
+from common.ui.pages import actor_of, is_fragment, page
 from common.ui.templatetags.ui import masked_name, masked_number, person_name
 from hospitals import selectors as hospitals
+from sharing.domain.body_parts import BodyPart
+from sharing.domain.quick import Kind
 from sharing.models import Study
 from sharing.permissions import SEE_OPERATION, SEE_OWN, Role, sight_of
-from sharing.selectors import listing
+from sharing.selectors import listing, portal
 from sharing.services import federated
-from sharing.web.forms import MODALITIES, StudySearchForm, search_form
+from sharing.services.portal import SAVABLE
+from sharing.web.finding import persons_for
+from sharing.web.forms import (
+    MODALITIES,
+    PERIODS,
+    QUICK_KINDS,
+    QUICK_WORDS,
+    SEXES,
+    StudySearchForm,
+    search_form,
+)
+from sharing.web.study import viewer_installed
+
+if TYPE_CHECKING:
+    from common.accounts.models import User
 
 EXPORT_LIMIT = 10_000
+MOST_HOSPITALS = 300  # of the choice; of more the code is typed
 # A system reads the list through DICOMweb; a file of names is for people.
 _MAY_EXPORT = (SEE_OWN | SEE_OPERATION) - {Role.INTEGRATOR}
 
@@ -33,8 +51,10 @@ def study_list(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     form = search_form(request)
     valid = form.is_valid()
-    search = form.search() if valid else listing.StudySearch()
-    asked = _ask_hospitals(request, search) if valid and "ask" in request.POST else {}
+    search, persons = listing.StudySearch(), {"persons": None}
+    if valid:
+        search, persons = persons_for(actor, form, form.search())
+    asked = _ask_hospitals(request, search, persons) if valid and "ask" in request.POST else {}
     found = listing.search_studies(actor=actor, search=search) if valid else None
     if found is not None:
         _note_search(request, search)
@@ -43,10 +63,15 @@ def study_list(request: HttpRequest) -> HttpResponse:
         "search": search,
         "found": found,
         "asked": form.asked() if valid else {},
-        "modalities": MODALITIES,
-        "states": Study.State.choices,
-        "may_search_patients": bool(sight_of(actor).institution_ids),
+        "understood": understood(form) if valid else "",
+        "savable": {name: v for name, v in form.asked().items() if name in SAVABLE}
+        if valid
+        else {},
+        "viewer_installed": viewer_installed(),
+        **({} if is_fragment(request) else _choices(actor)),
+        "may_search_patients": sight_of(actor).sees_something,
         "may_export": may_export(request),
+        **persons,
         **asked,
     }
     response = page(request, "sharing/studies.html", context, fragment="sharing/_studies.html")
@@ -54,12 +79,47 @@ def study_list(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _ask_hospitals(request: HttpRequest, search: listing.StudySearch) -> dict[str, object]:
-    """Ask the hospitals that this reader may see; the list is then read from the index as always."""
+def _choices(actor: User) -> dict[str, object]:
+    """What the form offers."""
+    return {
+        "modalities": MODALITIES,
+        "states": Study.State.choices,
+        "periods": PERIODS,
+        "quick_kinds": QUICK_KINDS,
+        "sexes": SEXES,
+        "body_parts": list(BodyPart),
+        "hospitals": hospitals.listed_institutions(actor=actor).order_by("name")[:MOST_HOSPITALS],
+        "saved": portal.list_saved(actor=actor),
+    }
+
+
+def understood(form: StudySearchForm) -> object:
+    """What the one field was taken for, when it was left to the system."""
+    kind, text = form.what()
+    left_to_us = form.cleaned_data.get("quick_kind") in ("", Kind.AUTO)
+    return QUICK_WORDS[kind] if text and left_to_us else ""
+
+
+def _ask_hospitals(
+    request: HttpRequest, search: listing.StudySearch, persons: dict[str, Any]
+) -> dict[str, object]:
+    """Ask the hospitals that this reader may see; the list is then read from the index as always.
+
+    Of persons that were found each hospital is asked for the numbers that it gave: it knows no others.
+    """
+    numbers = [
+        (patient.institution.code, patient.number)
+        for found in persons["persons"] or []
+        for patient in found.row.patients
+        if patient.number
+    ]
+    question = federated.question_of(search)
+    if search.person_ids is not None:
+        question = federated.question_of_numbers(numbers)
     try:
         coverage = federated.ask(
             actor=actor_of(request),
-            question=federated.question_of(search),
+            question=question,
             institution_code=search.institution_code,
         )
     except DomainError as error:

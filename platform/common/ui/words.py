@@ -226,6 +226,10 @@ _WORDS: dict[str, Words] = {
         _("This version of the report is held with another content."),
         _("Send the amendment as a version of its own."),
     ),
+    "saved-search-unusable": Words(
+        _("The search cannot be saved like this."),
+        _("Give it a name and at least one filter that names no patient; delete one if you have thirty."),
+    ),
     "already-settled": Words(
         _("Somebody has closed this case already."), _("Reload the page.")
     ),

@@ -35,7 +35,7 @@ def test_the_keyboard_help_opens_and_the_slash_goes_to_the_search(live_server, b
     page.goto(f"{live_server.url}/studies/")
 
     page.keyboard.press("/")
-    assert page.evaluate("document.activeElement.id") == "f-name"
+    assert page.evaluate("document.activeElement.id") == "f-quick"
     page.locator("h1").click()
     page.keyboard.press("?")
 

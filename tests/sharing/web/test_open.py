@@ -40,15 +40,15 @@ def opening(study) -> str:
 
 
 def links(html: str) -> list[str]:
-    return re.findall(r'<a class="button[^"]*" target="viewer" href="([^"]+)"', html)
+    return re.findall(r'<a class="button[^"]*" target="viewer"[^>]* href="([^"]+)"', html)
 
 
 def test_each_row_of_the_list_opens_its_study(province) -> None:
     page = province.client("radiologist").get("/studies/").content.decode()
 
-    rows = page[page.index("<tbody>") :]
+    rows = page[page.index("<tbody") :]
     assert opening(province.study) in links(rows)
-    assert len(links(rows)) == rows.count("<tr>")
+    assert len(links(rows)) == rows.count("<tr data-row>")
 
 
 def test_the_study_page_a_running_transfer_and_a_failed_one_open_the_study(province) -> None:

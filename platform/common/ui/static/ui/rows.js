@@ -34,6 +34,10 @@
     bar.querySelector("[data-say]").textContent = bar.dataset[n === 0 ? "none" : n === 1 ? "one" : "two"];
     bar.querySelector("button[data-go]").disabled = n !== 2;
   };
+  // A small picture that cannot be drawn leaves the words behind it.
+  document.addEventListener("error", (event) => {
+    if (event.target instanceof HTMLImageElement && event.target.loading === "lazy") event.target.remove();
+  }, true);
   document.addEventListener("change", (event) => {
     if (event.target instanceof HTMLElement && event.target.matches("[data-pick]")) count(event.target);
   });
