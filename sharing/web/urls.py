@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from common.ui import navigation, panels
 from sharing.web import (
-    access_urls,
     consult_urls,
     fetching,
     home,
@@ -47,7 +46,6 @@ urlpatterns = [
     ),
     path("studies/<slug:code>/<str:study_uid>/report/", reports.report, name="report"),
     path("reports/of/<str:study_uid>/", reports.beside, name="report-beside"),
-    *access_urls.urlpatterns,
     *consult_urls.urlpatterns,
     path("operations/", operations.operations, name="operations"),
     path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
