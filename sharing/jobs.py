@@ -15,6 +15,9 @@ DISCOVER_DUE = Job(
 DISCOVER_WINDOW = Job("sharing.tasks.discover_window", queue="discovery", soft_limit_s=3600)
 SWEEP = Job("sharing.tasks.sweep", queue="default", soft_limit_s=3600, periodic_every_s=6 * 3600)
 GATHER = Job("sharing.tasks.gather", queue="gathering", soft_limit_s=3600, periodic_every_s=5)
+FINISH_MESSAGES = Job(
+    "sharing.tasks.finish_messages", queue="default", soft_limit_s=600, periodic_every_s=60
+)
 PURGE = Job("sharing.tasks.purge", queue="default", soft_limit_s=3600, periodic_every_s=600)
 READ_REPORTS = Job("sharing.tasks.read_reports", queue="default", soft_limit_s=600)
 # Reports by accession number that came in the same moment as their study.

@@ -9,6 +9,7 @@ from sharing.jobs import (
     CONSULTATIONS,
     DISCOVER_DUE,
     DISCOVER_WINDOW,
+    FINISH_MESSAGES,
     FIND_UNUSUAL,
     GATHER,
     JOIN_REPORTS,
@@ -30,6 +31,7 @@ from sharing.services import (
     unusual,
 )
 from sharing.services.consulting import ending
+from sharing.services.hl7 import intake
 
 
 @PULL_SERIES.implement()
@@ -66,6 +68,11 @@ def gather() -> None:
 @FIND_UNUSUAL.implement()
 def find_unusual() -> None:
     unusual.find_unusual()
+
+
+@FINISH_MESSAGES.implement()
+def finish_messages() -> None:
+    intake.finish_received()
 
 
 @PURGE.implement()

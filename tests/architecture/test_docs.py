@@ -82,7 +82,7 @@ def test_every_command_that_a_page_names_exists() -> None:
     named = {
         (path.name, word)
         for path in PAGES
-        for word in re.findall(r"manage\.py ([a-z_]+)", path.read_text(encoding="utf-8"))
+        for word in re.findall(r"manage\.py ([a-z_0-9]+)", path.read_text(encoding="utf-8"))
     }
 
     assert {pair for pair in named if pair[1] not in known} == set()

@@ -32,7 +32,7 @@ def web(transactional_db: None, settings: Any, tmp_path: Path) -> Iterator[WebFa
             argv=list(children.web(port=port, threads=8).argv),
             url=f"http://127.0.0.1:{port}",
             log=tmp_path / f"web-{port}.log",
-            env={**os.environ, **_environment(), **environment},
+            env={**os.environ, **environment(), **environment},
         )
         server.start()
         started.append(server)
@@ -43,7 +43,8 @@ def web(transactional_db: None, settings: Any, tmp_path: Path) -> Iterator[WebFa
         server.stop()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What a process of ours needs to work on the database and the archive of this test."""
     database = connection.settings_dict
     address = "{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database)
     root = children.ROOT

@@ -1,7 +1,7 @@
 """A message as segments, fields, repetitions, components and subcomponents (HL7 v2.9 chapter 2).
 
 Not a model of every message: receivers ask for the few fields they use. A parser of ours and not a library's: see
-docs/adr (HL7 messages are parted here).
+ADR 0027.
 """
 
 from __future__ import annotations

@@ -56,6 +56,16 @@ def scheduler(run: Path) -> ChildSpec:
     return ChildSpec(name="scheduler", argv=argv, cwd=ROOT)
 
 
+def mllp(*, port: int) -> ChildSpec:
+    """The listener for HL7 messages; it answers what it has in hand before it ends."""
+    return ChildSpec(
+        name="mllp",
+        argv=manage("mllp", "--port", str(port)),
+        cwd=ROOT,
+        stop=(Step(signal.SIGTERM, 12),),
+    )
+
+
 def viewer(data_dir: Path) -> ChildSpec | None:
     """Fetches OHIF, in the background; None when this build of it is there or cannot be had without npm."""
     argv = [sys.executable, str(ROOT / "tools" / "ohif.py"), str(data_dir)]

@@ -13,6 +13,7 @@ from config.embedded.postgres import Postgres
 from config.embedded.redis import Redis
 
 SECRETS = ("SECRET_KEY", "FIELD_KEYS", "LOOKUP_KEY")
+MLLP_PORT = "MLLP_PORT"
 DEMO_ORIGIN = "DEMO_ORIGIN_URL"  # kept so that the hospital has the same address at the next start
 
 
@@ -23,6 +24,7 @@ class Services:
     postgres: Postgres | None
     redis: Redis | None
     demo_origin_url: str
+    mllp_port: int = 0  # 0: no listener for HL7 messages
 
 
 def given(environ: Mapping[str, str], name: str) -> bool:
@@ -51,11 +53,14 @@ def plan_services(directory: DataDir, environ: Mapping[str, str], *, demo: bool)
     origin_url = ""
     if demo:
         origin_url = f"http://127.0.0.1:{keep_or_any(urlsplit(old.get(DEMO_ORIGIN, '')).port)}"
+        kept = old.get(MLLP_PORT, "")
+        new[MLLP_PORT] = str(keep_or_any(int(kept) if kept.isdigit() else None))
         new |= {"IMAGING_DEMO": "1", "ALLOW_LOOPBACK_HOSPITALS": "1", DEMO_ORIGIN: origin_url}
     directory.write_settings(
         {name: value for name, value in new.items() if not given(environ, name)}
     )
-    return Services(postgres, redis, origin_url)
+    mllp = environ.get(MLLP_PORT) or new.get(MLLP_PORT, "0")
+    return Services(postgres, redis, origin_url, int(mllp) if mllp.isdigit() else 0)
 
 
 def _old_address(settings: Mapping[str, str], name: str) -> tuple[int | None, str]:

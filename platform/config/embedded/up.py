@@ -100,6 +100,8 @@ def _start(
     for name, (queues, processes) in WORKERS.items():
         supervisor.start(children.worker(name, queues=queues, processes=processes))
     supervisor.start(children.scheduler(directory.run))
+    if services.mllp_port:
+        supervisor.start(children.mllp(port=services.mllp_port))
     viewer = children.viewer(directory.path) if options.viewer else None
     if viewer:
         say("Fetching the OHIF viewer in the background …")

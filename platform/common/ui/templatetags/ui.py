@@ -25,7 +25,7 @@ _TONES = {
     "active": "good", "archived": "good", "verified": "good", "done": "good", "settled": "good",
     "pulling": "busy", "running": "busy", "handed": "busy", "stored": "busy", "waiting": "busy",
     "onboarding": "busy",
-    "incomplete": "warn", "suspended": "warn", "open": "warn",
+    "incomplete": "warn", "suspended": "warn", "open": "warn", "received": "busy",
     "failed": "bad", "left": "bad",
     "final": "good", "amended": "good", "preliminary": "warn", "cancelled": "bad", "entered-in-error": "bad",
 }  # fmt: skip
