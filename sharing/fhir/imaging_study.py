@@ -22,11 +22,10 @@ from common.fhir.values import (
 )
 from sharing import selectors
 from sharing.fhir import moments, systems, trail
-from sharing.fhir.patient import ABOUT_A_PERSON, number_identifier, row_id
+from sharing.fhir.patient import ABOUT_A_PERSON, row_id, subject
 from sharing.fhir.series import MAX_INSTANCES, series_element
 from sharing.models import Series, Study
 from sharing.selectors import patients
-from sharing.selectors.patients import patient_ids, patient_key
 
 _NEWEST = (F("study_date").desc(nulls_last=True), F("id").desc())
 _STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
@@ -57,8 +56,7 @@ def _identifier(_: Context, value: str, __: str) -> Q:
 def _patient(context: Context, value: str, modifier: str) -> Q:
     if modifier == "identifier":
         return _PERSON["identifier"].condition(context, value, "")
-    row = row_id(reference_id(value, "Patient", base=context.base))
-    return NOTHING if row is None else patients.of_patient(actor=context.actor, patient_id=row)
+    return patients.of_patient(reference_id(value, "Patient", base=context.base))
 
 
 def _modality(_: Context, value: str, __: str) -> Q:
@@ -96,6 +94,10 @@ _CHAINED = {
 _OF_PATIENT = frozenset({"identifier", "Patient"})
 
 
+def _referred(subject: dict[str, Any]) -> list[dict[str, Any]]:
+    return [subject] if "reference" in subject else []
+
+
 class ImagingStudies(ResourceType):
     """Studies that the actor may see; one that two institutions hold is two resources."""
 
@@ -128,8 +130,8 @@ class ImagingStudies(ResourceType):
     # Every row of the index says whose it is, so a search over the patient is one over the row.
     chained = _CHAINED
     includes = (
-        Include("patient", "Patient", lambda found: [found["subject"]]),
-        Include("subject", "Patient", lambda found: [found["subject"]]),
+        Include("patient", "Patient", lambda found: _referred(found["subject"])),
+        Include("subject", "Patient", lambda found: _referred(found["subject"])),
         Include("endpoint", "Endpoint", lambda found: found["endpoint"]),
     )
     documentation = (
@@ -193,15 +195,12 @@ def _beyond(context: Context, after: str) -> list[Q]:
 
 
 def _resources(studies: Sequence[Study], *, with_instances: bool = False) -> list[Resource]:
-    ids = patient_ids(studies)
-    return [_resource(each, ids[patient_key(each)], with_instances) for each in studies]
+    keys = patients.keys_of(studies)
+    return [_resource(each, subject(each, keys), with_instances) for each in studies]
 
 
-def _resource(study: Study, patient_id: int, with_instances: bool) -> Resource:
+def _resource(study: Study, patient: dict[str, Any], with_instances: bool) -> Resource:
     institution = study.institution
-    subject: dict[str, Any] = {"reference": f"Patient/{patient_id}", "type": "Patient"}
-    if study.patient_id:
-        subject["identifier"] = number_identifier(institution.code, study.patient_id)
     codes = sorted(filter(None, {clean(each) for each in study.modalities}))
     found: Resource = {
         "resourceType": "ImagingStudy",
@@ -209,7 +208,7 @@ def _resource(study: Study, patient_id: int, with_instances: bool) -> Resource:
         "identifier": _identifiers(study),
         "status": "available" if study.instance_count else "registered",
         "modality": [{"system": systems.DCM, "code": each} for each in codes],
-        "subject": subject,
+        "subject": patient,
         "started": moments.date_time(study.study_date, study.study_time),
         "endpoint": [{"reference": f"Endpoint/{id_of_code(institution.code)}"}],
         "numberOfSeries": study.series_count,

@@ -1,9 +1,9 @@
-"""Patient: one number of one institution, until persons are linked (R4 Patient)."""
+"""Patient: one for each person, with the numbers of the institutions (R4 Patient; ADR 0024)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.db.models import Q
@@ -12,13 +12,16 @@ from common.errors import NotFound
 from common.fhir.errors import FHIRRefusal
 from common.fhir.resources import Context, Include, Page, Parameter, Resource, ResourceType
 from common.fhir.values import NOTHING, days, id_of_code, period, reference_code, token
+from sharing.domain.identities import PERSON_KEY
 from sharing.fhir import names, systems, trail
+from sharing.models import Study
 from sharing.selectors import patients
-from sharing.selectors.patients import Patient
+from sharing.selectors.patients import Number, Patient
 
 _GENDERS = {"M": "male", "F": "female", "O": "other"}
 _MODIFIERS = frozenset({"exact"})
 _GENDER_SYSTEM = "http://hl7.org/fhir/administrative-gender"
+_RENDERED = "http://hl7.org/fhir/StructureDefinition/rendered-value"
 _ROW = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -37,8 +40,20 @@ def number_identifier(institution_code: str, number: str) -> dict[str, Any]:
     }
 
 
+def subject(study: Study, keys: Mapping[int, str]) -> dict[str, Any]:
+    """The reference to the patient of a study; by the number alone in a row of an older release."""
+    found: dict[str, Any] = {"type": "Patient"}
+    if key := keys.get(study.person_id or 0):
+        found["reference"] = f"Patient/{key}"
+    if study.patient_id:
+        found["identifier"] = number_identifier(study.institution.code, study.patient_id)
+    return found if len(found) > 1 else {"display": "unknown"}
+
+
 def _identifier(_: Context, value: str, __: str) -> Q:
     asked = token(value)
+    if asked.system == systems.PERSON_KEY:
+        return patients.of_patient(asked.code)
     institution = systems.institution_of_number(asked)
     if institution is None:
         return NOTHING
@@ -59,9 +74,8 @@ def _organization(context: Context, value: str, _: str) -> Q:
     return Q(institution__code=reference_code(value, "Organization", base=context.base))
 
 
-def _own_id(context: Context, value: str, _: str) -> Q:
-    row = row_id(token(value).code)
-    return NOTHING if row is None else patients.of_patient(actor=context.actor, patient_id=row)
+def _own_id(_: Context, value: str, __: str) -> Q:
+    return patients.of_patient(token(value).code)
 
 
 def _named(condition: Callable[[str, str], Q]) -> Callable[[Context, str, str], Q]:
@@ -116,61 +130,93 @@ class Patients(ResourceType):
         Parameter("organization", "reference", _organization, "Patient-organization"),
     )
     includes = (
-        Include("organization", "Organization", lambda found: [found["managingOrganization"]]),
+        Include(
+            "organization",
+            "Organization",
+            lambda found: [each["assigner"] for each in found["identifier"] if "assigner" in each],
+        ),
     )
     narrowed_by = frozenset({"_id", "identifier", "name", "family", "given"})
     documentation = (
-        "One per institution and patient number; what the newest study says of the person"
+        "One per person; what its newest study says, with the numbers of the institutions"
     )
 
     def search(self, context: Context, condition: Q, *, after: str, size: int) -> Page:
-        beginning = row_id(after)
-        if after and beginning is None:
+        if after and not PERSON_KEY.fullmatch(after):
             raise FHIRRefusal("The link is not one of ours: search again.")
         try:
             found, more = patients.page_of_patients(
-                actor=context.actor, condition=condition, after=beginning, size=size
+                actor=context.actor, condition=condition, after=after, size=size
             )
         except NotFound as gone:
             raise FHIRRefusal(
                 "The search has to be made again.", status=410, issue="expired"
             ) from gone
-        return Page([resource(each) for each in found], str(found[-1].id) if more and found else "")
+        return Page([resource(each) for each in found], found[-1].key if more and found else "")
 
     def count(self, context: Context, condition: Q) -> int:
         return patients.count_patients(actor=context.actor, condition=condition)
 
     def read(self, context: Context, resource_id: str) -> Resource:
-        row = row_id(resource_id)
-        if row is None:
-            raise NotFound("There is no such patient.")
-        found = patients.get_patient(actor=context.actor, patient_id=row)
+        found = patients.get_patient(actor=context.actor, key=resource_id)
         trail.record_patient(context.actor, found)
         return resource(found)
 
     def load(self, context: Context, ids: Collection[str]) -> list[Resource]:
-        rows = [row for each in ids if (row := row_id(each)) is not None]
-        return [resource(each) for each in patients.list_patients(actor=context.actor, ids=rows)]
+        return [resource(each) for each in patients.list_patients(actor=context.actor, keys=ids)]
 
     def note_search(self, context: Context) -> None:
         trail.record_search(context.actor, kind="patient")
 
 
 def resource(patient: Patient) -> Resource:
-    """The patient as FHIR has it."""
-    organization = {
-        "reference": f"Organization/{id_of_code(patient.institution_code)}",
-        "display": patient.institution_name,
-    }
-    found: Resource = {"resourceType": "Patient", "id": str(patient.id)}
-    if patient.number:
-        number = number_identifier(patient.institution_code, patient.number)
-        found["identifier"] = [number | {"assigner": organization}]
+    """The patient as FHIR has it. Identities are masked (policy P5): the value is absent, its rendering is there."""
+    found: Resource = {"resourceType": "Patient", "id": patient.key}
+    found["identifier"] = [
+        *(_number(each) for each in patient.numbers if each.value),
+        {"use": "official", "system": systems.PERSON_KEY, "value": patient.key},
+        *_masked(patient),
+    ]
     if spoken := names.human_names(patient.name):
         found["name"] = spoken
+    phones = dict.fromkeys(each.masked.phone for each in patient.numbers if each.masked.phone)
+    if phones:
+        found["telecom"] = [{"system": "phone", "_value": _rendered(phone)} for phone in phones]
     if patient.sex:
         found["gender"] = _GENDERS.get(patient.sex, "unknown")
     if patient.birth_date:
         found["birthDate"] = patient.birth_date.isoformat()
-    found["managingOrganization"] = organization
+    organizations = {each.institution_code: _organization_of(each) for each in patient.numbers}
+    if len(organizations) == 1:  # of a person whom several know, none manages the record
+        found["managingOrganization"] = next(iter(organizations.values()))
     return found
+
+
+def _number(number: Number) -> dict[str, Any]:
+    identifier = number_identifier(number.institution_code, number.value)
+    return identifier | {"assigner": _organization_of(number)}
+
+
+def _organization_of(number: Number) -> dict[str, str]:
+    return {
+        "reference": f"Organization/{id_of_code(number.institution_code)}",
+        "display": number.institution_name,
+    }
+
+
+def _masked(patient: Patient) -> list[dict[str, Any]]:
+    numbers = dict.fromkeys(each.masked.resident_id for each in patient.numbers)
+    return [
+        {
+            "use": "official",
+            "type": {"coding": [{"system": systems.IDENTIFIER_TYPE, "code": "NI"}]},
+            "system": systems.RESIDENT_ID,
+            "_value": _rendered(number),
+        }
+        for number in numbers
+        if number
+    ]
+
+
+def _rendered(text: str) -> dict[str, Any]:
+    return {"extension": [{"url": _RENDERED, "valueString": text}]}

@@ -32,12 +32,18 @@ def record_patient(actor: User, patient: Patient) -> None:
     audit.record_view(
         actor,
         "fhir.read",
-        object_type="sharing.patient",
+        object_type="sharing.person",
         object_id=patient.id,
         institution_id=patient.institution_id,
-        basis=sight_of(actor).basis_at(patient.institution_id) or "",
+        basis=_basis(actor, patient),
         purpose="read",
+        person_key=patient.key,
     )
+
+
+def _basis(actor: User, patient: Patient) -> str:
+    sight = sight_of(actor)
+    return sight.basis_at(patient.institution_id) or sight.basis_of_person(patient.id) or ""
 
 
 def record_search(actor: User, *, kind: str) -> None:

@@ -1,8 +1,6 @@
-"""Patients as the index knows them: the number that one institution gave, and what its studies say.
+"""Patients as FHIR knows them: one for each person, as far as one account sees a study of it (ADR 0024).
 
-There is no row of a patient before persons are linked over institutions. Until then a patient is named by the *first*
-study that the index has of the number (the lowest id): opaque, and lasting as long as that row. A study without a
-number is a patient of its own (ADR 0010: numbers of different institutions never meet).
+What is said of a person is what its newest visible study says, with the numbers under which its visible studies stand.
 """
 
 from __future__ import annotations
@@ -10,153 +8,146 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db.models import Case, F, Min, Q, QuerySet, Value, When
+from django.db.models import F, Q
 
 from common.errors import NotFound
-from sharing.models import Study
+from sharing.models import LocalPatient, Person, Study
+from sharing.selectors.identities import MaskedIdentity, masked_identity
+from sharing.selectors.persons import id_of
 from sharing.selectors.studies import visible_studies
 
 if TYPE_CHECKING:
     from common.accounts.models import User
 
-# Institution, number, and where there is no number the study itself.
-Key = tuple[int, str, int]
-_COLUMNS = ("institution_id", "patient_id", "alone")
+
+@dataclass(frozen=True)
+class Number:
+    """The number that one institution gave; ``masked`` is what else it has registered, masked (policy P5)."""
+
+    institution_id: int
+    institution_code: str
+    institution_name: str
+    value: str
+    masked: MaskedIdentity
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient of one institution, as its newest visible study says."""
+    """One person, as its newest visible study says; ``numbers`` by institution."""
 
     id: int
+    key: str
     institution_id: int
-    institution_code: str
-    institution_name: str
-    number: str
     name: str  # PN, with = and ^
     birth_date: date | None
     sex: str
+    numbers: tuple[Number, ...]
 
 
-def patient_key(study: Study) -> Key:
-    """Whose study this is."""
-    return study.institution_id, study.patient_id, 0 if study.patient_id else study.pk
+def keys_of(studies: Iterable[Study]) -> dict[int, str]:
+    """The keys of the persons of these studies, in one query; none for rows of an older release."""
+    ids = {study.person_id for study in studies if study.person_id}
+    return dict(Person.objects.filter(pk__in=ids).values_list("pk", "key"))
 
 
-def patient_ids(studies: Iterable[Study]) -> dict[Key, int]:
-    """The ids of the patients of these studies, in one query."""
-    keys = {patient_key(study) for study in studies}
-    rows = _keyed(Study.objects.filter(_of(keys))).values(*_COLUMNS).annotate(first=Min("id"))
-    found = {(row["institution_id"], row["patient_id"], row["alone"]): row["first"] for row in rows}
-    return {key: found[key] for key in keys}
-
-
-def get_patient(*, actor: User, patient_id: int) -> Patient:
+def get_patient(*, actor: User, key: str) -> Patient:
     """One patient.
 
     Raises:
         NotFound: there is none, or ``actor`` may see no study of it.
     """
-    found = list_patients(actor=actor, ids=[patient_id])
+    found = list_patients(actor=actor, keys=[key])
     if not found:
         raise NotFound("There is no such patient.")
     return found[0]
 
 
-def list_patients(*, actor: User, ids: Collection[int]) -> list[Patient]:
-    """Those of these that exist and of whom ``actor`` may see a study, in three queries."""
-    named = visible_studies(actor).filter(pk__in=ids)
-    return [each for each in _patients(actor, map(patient_key, named)) if each.id in set(ids)]
+def list_patients(*, actor: User, keys: Collection[str]) -> list[Patient]:
+    """Those of these that exist and of whom ``actor`` may see a study."""
+    known = dict(
+        Person.objects.filter(key__in=list(keys), patients__isnull=False)
+        .distinct()
+        .values_list("key", "pk")
+    )
+    joined = (id_of(key) for key in keys if key not in known)  # with another, or unknown
+    ids = [known[key] for key in keys if key in known]
+    return _patients(actor, [*ids, *(each for each in joined if each is not None)])
 
 
 def page_of_patients(
-    *, actor: User, condition: Q, after: int | None, size: int
+    *, actor: User, condition: Q, after: str, size: int
 ) -> tuple[list[Patient], bool]:
-    """One page of the patients with a matching study, and whether there are more; by institution and number.
+    """One page of the persons with a matching study, and whether there are more; in the order of their rows.
 
     Raises:
         NotFound: ``after`` is no patient any more.
     """
-    rows = _keyed(visible_studies(actor).filter(condition))
-    if after is not None:
-        rows = rows.filter(_beyond(_key_of(actor, after)))
-    keys = list(rows.order_by(*_COLUMNS).values_list(*_COLUMNS).distinct()[: size + 1])
-    return _patients(actor, keys[:size]), len(keys) > size
+    rows = visible_studies(actor).filter(condition, person__isnull=False)
+    if after:
+        last = visible_studies(actor).filter(person__key=after).values_list("person", flat=True)
+        if (found := last.first()) is None:
+            raise NotFound("There is no such patient any more.")
+        rows = rows.filter(person__gt=found)
+    ids = list(rows.order_by("person").values_list("person_id", flat=True).distinct()[: size + 1])
+    return _patients(actor, [pk for pk in ids[:size] if pk is not None]), len(ids) > size
 
 
 def count_patients(*, actor: User, condition: Q) -> int:
-    """How many patients have a matching study."""
-    rows = _keyed(visible_studies(actor).filter(condition))
-    return rows.order_by().values_list(*_COLUMNS).distinct().count()
+    """How many persons have a matching study."""
+    rows = visible_studies(actor).filter(condition, person__isnull=False)
+    return rows.order_by().values_list("person_id").distinct().count()
 
 
-def of_patient(*, actor: User, patient_id: int) -> Q:
-    """The condition that a study is of this patient; nothing matches where there is none."""
-    study = visible_studies(actor).filter(pk=patient_id).first()
-    if study is None or patient_ids([study])[patient_key(study)] != patient_id:
-        return Q(pk__in=[])
-    return _of({patient_key(study)})
+def of_patient(key: str) -> Q:
+    """The condition that a study is of this person; nothing matches where there is none."""
+    person = id_of(key)
+    return Q(pk__in=[]) if person is None else Q(person=person)
 
 
-def _patients(actor: User, keys: Iterable[Key]) -> list[Patient]:
-    """In the order of the keys."""
-    wanted = list(dict.fromkeys(keys))
+def _patients(actor: User, ids: Collection[int]) -> list[Patient]:
+    """In the order of the ids; four queries."""
+    wanted = list(dict.fromkeys(ids))
     if not wanted:
         return []
-    newest = _newest(actor, set(wanted))
-    ids = patient_ids(newest.values())
-    return [_patient(ids[key], newest[key]) for key in wanted if key in newest]
+    seen = visible_studies(actor).filter(person__in=wanted)
+    newest = {
+        study.person_id: study
+        for study in seen.select_related("person")
+        .order_by("person", F("study_date").desc(nulls_last=True), "-id")
+        .distinct("person")
+    }
+    numbers = _numbers(seen.order_by().values_list("local_patient", flat=True).distinct())
+    return [_patient(newest[pk], numbers.get(pk, ())) for pk in wanted if pk in newest]
 
 
-def _newest(actor: User, keys: set[Key]) -> dict[Key, Study]:
+def _numbers(patient_ids: Iterable[int | None]) -> dict[int, tuple[Number, ...]]:
     rows = (
-        _keyed(visible_studies(actor).filter(_of(keys)))
+        LocalPatient.objects.filter(pk__in=list(patient_ids))
         .select_related("institution")
-        .order_by(*_COLUMNS, F("study_date").desc(nulls_last=True), "-id")
-        .distinct(*_COLUMNS)
+        .order_by("institution__code", "issuer", "number", "pk")
     )
-    return {key: study for study in rows if (key := patient_key(study)) in keys}
+    found: dict[int, tuple[Number, ...]] = {}
+    for row in rows:
+        number = Number(
+            institution_id=row.institution_id,
+            institution_code=row.institution.code,
+            institution_name=row.institution.name,
+            value=row.number,
+            masked=masked_identity(row),
+        )
+        found[row.person_id] = (*found.get(row.person_id, ()), number)
+    return found
 
 
-def _patient(patient_id: int, study: Study) -> Patient:
+def _patient(study: Study, numbers: tuple[Number, ...]) -> Patient:
     return Patient(
-        id=patient_id,
+        id=study.person_id or 0,
+        key=study.person.key if study.person else "",
         institution_id=study.institution_id,
-        institution_code=study.institution.code,
-        institution_name=study.institution.name,
-        number=study.patient_id,
         name=study.patient_name,
         birth_date=study.patient_birth_date,
         sex=study.patient_sex,
-    )
-
-
-def _keyed(studies: QuerySet[Study]) -> QuerySet[Any, Any]:
-    return studies.annotate(alone=Case(When(patient_id="", then=F("id")), default=Value(0)))
-
-
-def _of(keys: Collection[Key]) -> Q:
-    """Studies of these patients; of several institutions perhaps some more, with the same numbers."""
-    numbered = {key for key in keys if key[1]}
-    return Q(pk__in=sorted(alone for _, _, alone in keys if alone)) | Q(
-        institution_id__in=sorted({institution for institution, _, _ in numbered}),
-        patient_id__in=sorted({number for _, number, _ in numbered}),
-    )
-
-
-def _key_of(actor: User, patient_id: int) -> Key:
-    study = visible_studies(actor).filter(pk=patient_id).first()
-    if study is None:
-        raise NotFound("There is no such patient any more.")
-    return patient_key(study)
-
-
-def _beyond(key: Key) -> Q:
-    institution, number, alone = key
-    return (
-        Q(institution_id__gt=institution)
-        | Q(institution_id=institution, patient_id__gt=number)
-        | Q(institution_id=institution, patient_id=number, alone__gt=alone)
+        numbers=numbers,
     )

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prior:
-    """Another study. ``certain``: the same hospital gave the same number; else name, birth date and sex agree."""
+    """Another study. ``certain``: of the same person (ADR 0024); else name, birth date and sex agree."""
 
     study: Study
     certain: bool
 
 
 def list_priors(*, actor: User, study: Study, limit: int = 20) -> list[Prior]:
-    """The newest other studies of the patient: those that are certain, then those that may be.
+    """The newest other studies of the person, in every hospital; then those that may be of it.
 
-    No person is linked over hospitals yet (ADR 0010). Name, birth date and sex make nobody the same person, so
-    those of other hospitals are offered to the eyes of a reader and never joined by the machine.
+    Name, birth date and sex make nobody the same person: such studies are offered to the eyes of a reader and never
+    joined by the machine.
     """
     others = (
         visible_studies(actor)
@@ -35,10 +35,8 @@ def list_priors(*, actor: User, study: Study, limit: int = 20) -> list[Prior]:
         .order_by(F("study_date").desc(nulls_last=True), "-id")
     )
     certain: list[Study] = []
-    if study.patient_id:
-        certain = list(
-            others.filter(institution_id=study.institution_id, patient_id=study.patient_id)[:limit]
-        )
+    if study.person_id:
+        certain = list(others.filter(person=study.person_id)[:limit])
     possible: list[Study] = []
     if study.name_grams and study.patient_birth_date and study.patient_sex:
         possible = list(

@@ -21,7 +21,7 @@ from common.dicom.part10 import Instance, read_instance
 from common.storage import object_store
 from sharing.domain.completeness import Listing
 from sharing.models import Series, Study
-from sharing.services import revisions
+from sharing.services import assigning, revisions
 from sharing.services.receiving import entry_of, json_bytes
 from sharing.services.revisions import Sealed
 
@@ -76,15 +76,22 @@ def make_user(username: str, role: str = "", institution: Any = None, **kwargs: 
 
 
 def make_indexed_study(institution: Any, uid: str, **values: Any) -> Study:
-    """A study that is known from the hospital's list only, or whatever ``values`` make of it."""
+    """A study that is known from the hospital's list only, or whatever ``values`` make of it.
+
+    It names its patient and person, as every writer of the index leaves it, unless ``values`` name them.
+    """
     name = values.get("patient_name", "")
-    return Study.objects.create(
+    study = Study(
         institution=institution,
         study_instance_uid=uid,
         found_at=timezone.now(),
         name_grams=name_grams(name),
         **values,
     )
+    if not values.keys() & {"local_patient", "local_patient_id", "person", "person_id"}:
+        assigning.assign_patient(study)
+    study.save(force_insert=True)
+    return study
 
 
 def archive_files(institution: Any, paths: Iterable[Path], *, tmp_path: Path) -> list[Stored]:

@@ -1,4 +1,4 @@
-"""Patient: one per institution and number, by an id that says nothing (R4 Patient)."""
+"""Patient: one per person, by the key that says nothing (R4 Patient)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sharing.models import Study
+from sharing.services import linking
 from tests.sharing.fhir.conftest import UID, Province, Reader
 from tests.support import archive
 from tests.support.fhir import included, link, matches, valid
+from tests.support.patients import MALE_ID, registered
 
 NUMBERS = "urn:x-province:patient-number:"
+PERSON = "urn:x-province:person"
 
 
 def numbers(bundle: Any) -> list[str]:
@@ -72,17 +75,51 @@ def test_studies_without_a_number_are_patients_of_their_own(
 
     assert patient_of(reader, first) != patient_of(reader, second)
     assert [each["id"] for each in (*found, *matches(following))] == [
-        str(first.pk),
-        str(second.pk),
+        first.person.key,
+        second.person.key,
     ]
-    assert "identifier" not in found[0]
+    assert [each["system"] for each in found[0]["identifier"]] == [PERSON]
 
 
-def test_only_the_first_study_of_a_patient_names_it(province: Province, reader: Reader) -> None:
-    """Else a patient would have as many addresses as studies."""
-    assert reader.get(f"Patient/{province.zhang.pk}").status_code == 404
-    assert reader.get(f"Patient/{province.zhang_older.pk}").status_code == 200
-    assert matches(reader.found(f"ImagingStudy?patient={province.zhang.pk}")) == []
+def test_a_person_of_two_hospitals_is_one_patient_with_both_numbers(
+    province: Province, reader: Reader
+) -> None:
+    zhang, wang = province.zhang, province.wang
+    former = wang.person.key
+    linking.link(actor="test", patient=wang.local_patient, to_person=zhang.person, ground="review")
+
+    patient = valid(reader.found(patient_of(reader, wang)))
+
+    assert (patient["id"], patient_of(reader, zhang)) == (
+        zhang.person.key,
+        f"Patient/{patient['id']}",
+    )
+    assert [each["system"] for each in patient["identifier"]] == [
+        f"{NUMBERS}near_1", f"{NUMBERS}partner", PERSON
+    ]  # fmt: skip
+    assert "managingOrganization" not in patient
+    assert reader.found(f"Patient/{former}")["id"] == zhang.person.key
+    studies = matches(reader.found(f"ImagingStudy?patient={zhang.person.key}"))
+    assert {each["id"] for each in studies} >= {str(zhang.pk), str(wang.pk)}
+    assert matches(reader.found(f"Patient?identifier={PERSON}|{zhang.person.key}"))[0] == patient
+
+
+def test_identities_are_rendered_masked_and_never_given(province: Province, reader: Reader) -> None:
+    registered(
+        province.near,
+        "P1",
+        resident_id=MALE_ID,
+        phone="13800005678",
+        birth_date=dt.date(2000, 1, 1),
+    )
+
+    patient = valid(reader.found(patient_of(reader, province.zhang)))
+
+    text = str(patient)
+    assert "990***********0014" in text
+    assert "138****5678" in text
+    assert MALE_ID not in text
+    assert "13800005678" not in text
 
 
 @pytest.mark.parametrize(

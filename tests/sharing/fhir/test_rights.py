@@ -30,17 +30,17 @@ def test_no_search_reaches_what_is_hidden(province: Province, reader: Reader) ->
     for query in (
         f"ImagingStudy?_id={hidden.pk}",
         f"ImagingStudy?identifier=urn:oid:{hidden.study_instance_uid}",
-        f"ImagingStudy?patient={hidden.pk}",
+        f"ImagingStudy?patient={hidden.person.key}",
         f"ImagingStudy?series={hidden.study_instance_uid}.1",
         "ImagingStudy?endpoint=Endpoint/far",
-        f"Patient?_id={hidden.pk}",
+        f"Patient?_id={hidden.person.key}",
         "Patient?identifier=urn:x-province:patient-number:far|P1",
         "Organization?_id=far",
         "Endpoint?_id=far",
     ):
         assert matches(reader.found(query)) == [], query
     assert reader.get(f"ImagingStudy?_page={hidden.pk}").status_code == 410
-    assert reader.get(f"Patient?name=x&_page={hidden.pk}").status_code == 410
+    assert reader.get(f"Patient?name=x&_page={hidden.person.key}").status_code == 410
 
 
 @pytest.mark.parametrize("role", ["commission", "auditor", "operator"])
@@ -91,14 +91,15 @@ def _noted(**values: object) -> dict[str, object]:
 
 def test_reads_are_in_the_audit_with_their_basis(province: Province, reader: Reader) -> None:
     reader.found(f"ImagingStudy/{province.wang.pk}")
-    reader.found(f"Patient/{province.zhang_older.pk}")
+    reader.found(f"Patient/{province.zhang_older.person.key}")
 
     study = _noted(action="fhir.read", object_type="sharing.study")
     assert study["study_instance_uid"] == province.wang.study_instance_uid
     assert study["basis"] == "consortium-agreement"
-    patient = _noted(action="fhir.read", object_type="sharing.patient")
+    patient = _noted(action="fhir.read", object_type="sharing.person")
     assert patient["basis"] == "own-institution"
-    assert patient["object_id"] == str(province.zhang_older.pk)
+    assert patient["person_key"] == province.zhang_older.person.key
+    assert patient["object_id"] == str(province.zhang_older.person_id)
 
 
 def test_searches_are_in_the_audit_without_what_was_searched_for(
