@@ -19,14 +19,18 @@ FINISH_MESSAGES = Job(
     "sharing.tasks.finish_messages", queue="default", soft_limit_s=600, periodic_every_s=60
 )
 PURGE = Job("sharing.tasks.purge", queue="default", soft_limit_s=3600, periodic_every_s=600)
-READ_REPORTS = Job("sharing.tasks.read_reports", queue="default", soft_limit_s=600)
-# Reports by accession number that came in the same moment as their study.
-JOIN_REPORTS = Job(
-    "sharing.tasks.join_reports", queue="default", soft_limit_s=60, periodic_every_s=60
+CONSULTATIONS = Job(
+    "sharing.tasks.consultations", queue="default", soft_limit_s=300, periodic_every_s=60
+)
+# What an older release left open, and the candidates of who is new: each run takes most of a minute at most.
+KNOW_PATIENTS = Job(
+    "sharing.tasks.know_patients", queue="default", soft_limit_s=300, periodic_every_s=60
 )
 FIND_UNUSUAL = Job(
     "sharing.tasks.find_unusual", queue="default", soft_limit_s=1800, periodic_every_s=300
 )
-CONSULTATIONS = Job(
-    "sharing.tasks.consultations", queue="default", soft_limit_s=300, periodic_every_s=60
+READ_REPORTS = Job("sharing.tasks.read_reports", queue="default", soft_limit_s=600)
+# Reports by accession number that came in the same moment as their study.
+JOIN_REPORTS = Job(
+    "sharing.tasks.join_reports", queue="default", soft_limit_s=60, periodic_every_s=60
 )

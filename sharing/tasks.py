@@ -9,10 +9,11 @@ from sharing.jobs import (
     CONSULTATIONS,
     DISCOVER_DUE,
     DISCOVER_WINDOW,
-    FINISH_MESSAGES,
     FIND_UNUSUAL,
+    FINISH_MESSAGES,
     GATHER,
     JOIN_REPORTS,
+    KNOW_PATIENTS,
     PLAN,
     PULL_SERIES,
     PURGE,
@@ -21,6 +22,7 @@ from sharing.jobs import (
 )
 from sharing.services import (
     archived_reports,
+    candidates,
     deleting,
     discovery,
     gathering,
@@ -65,11 +67,6 @@ def gather() -> None:
     gathering.run()
 
 
-@FIND_UNUSUAL.implement()
-def find_unusual() -> None:
-    unusual.find_unusual()
-
-
 @FINISH_MESSAGES.implement()
 def finish_messages() -> None:
     intake.finish_received()
@@ -81,6 +78,21 @@ def purge() -> None:
     gathering.forget_packed()
 
 
+@CONSULTATIONS.implement()
+def consultations() -> None:
+    ending.run()
+
+
+@KNOW_PATIENTS.implement()
+def know_patients() -> None:
+    candidates.run()
+
+
+@FIND_UNUSUAL.implement()
+def find_unusual() -> None:
+    unusual.find_unusual()
+
+
 @READ_REPORTS.implement()
 def read_reports(*, study_id: int) -> None:
     archived_reports.read_reports(study_id=study_id)
@@ -89,8 +101,3 @@ def read_reports(*, study_id: int) -> None:
 @JOIN_REPORTS.implement()
 def join_reports() -> None:
     reports.join_waiting()
-
-
-@CONSULTATIONS.implement()
-def consultations() -> None:
-    ending.run()
