@@ -15,6 +15,8 @@
       waitingForPlace = false;
       // The mark leads to the start page, wherever the site is mounted.
       const start = document.querySelector("a.brand")?.href ?? "/";
+      const saved = document.querySelector(`[data-saved="${CSS.escape(event.key)}"]`);
+      if (saved) { saved.click(); return; }
       const place = { h: "", s: "studies/" }[event.key];
       if (place !== undefined) window.location.assign(start + place);
       return;
