@@ -7,13 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 from common.ui import navigation, panels
 from sharing.web import (
+    access_urls,
     consult_urls,
     fetching,
     home,
     hospital,
+    message_urls,
     operations,
     patient,
     portal,
+    report_search,
     reports,
     studies,
     study,
@@ -45,8 +48,11 @@ urlpatterns = [
         name="slices",
     ),
     path("studies/<slug:code>/<str:study_uid>/report/", reports.report, name="report"),
+    path("reports/", report_search.report_list, name="reports"),
     path("reports/of/<str:study_uid>/", reports.beside, name="report-beside"),
+    *access_urls.urlpatterns,
     *consult_urls.urlpatterns,
+    *message_urls.urlpatterns,
     path("operations/", operations.operations, name="operations"),
     path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
     path("operations/cases/<int:case_id>/settle", operations.settle, name="settle"),
@@ -56,6 +62,7 @@ urlpatterns = [
 for entry in (
     navigation.Entry("sharing:home", _("Start"), order=10, visible=lambda request: True),
     navigation.Entry("sharing:studies", _("Studies"), order=30, visible=studies.may_list),
+    navigation.Entry("sharing:reports", _("Reports"), order=34, visible=report_search.may_read),
     navigation.Entry("sharing:operations", _("Faults"), order=40, visible=operations.may_operate),
 ):
     navigation.add(entry)
