@@ -1,8 +1,9 @@
-"""FHIR R4 resources of this module: ImagingStudy and Patient."""
+"""FHIR R4 resources of this module: ImagingStudy, Patient and AuditEvent."""
 
+from sharing.fhir.audit_event import AuditEvents
 from sharing.fhir.imaging_study import ImagingStudies
 from sharing.fhir.patient import Patients
 
-RESOURCES = (ImagingStudies(), Patients())
+RESOURCES = (ImagingStudies(), Patients(), AuditEvents())
 
 __all__ = ["RESOURCES"]

@@ -84,6 +84,13 @@ def page_of(branches: Branches, condition: Q, *, after: str = "", size: int = PA
     return TrailPage(entries, cursor_of(entries[-1]) if len(found) > size else "")
 
 
+def count_of(branches: Branches, condition: Q) -> int:
+    """How many there are."""
+    if not branches:
+        return 0
+    return AuditEntry.objects.filter(condition).filter(_any(branches)).count()
+
+
 def all_of(branches: Branches, condition: Q, *, limit: int) -> Iterator[AuditEntry]:
     """Up to ``limit`` entries, newest first, in constant memory."""
     after = ""
@@ -98,19 +105,25 @@ def all_of(branches: Branches, condition: Q, *, limit: int) -> Iterator[AuditEnt
 
 def get_entry(branches: Branches, entry_id: int) -> AuditEntry | None:
     """One entry, if it is among those that may be seen."""
-    allowed = Q()
-    for branch in branches:
-        allowed |= branch
     if not branches:
         return None
     rows = AuditEntry.objects.select_related("link").filter(pk=entry_id)
-    return rows.filter(allowed).first()
+    return rows.filter(_any(branches)).first()
 
 
 def cursor_of(entry: AuditEntry) -> str:
     """The place behind an entry."""
     # Whole numbers: a float has too few digits for microseconds.
     return f"{(entry.at - _EPOCH) // timedelta(microseconds=1)}-{entry.pk}"
+
+
+def _any(branches: Branches) -> Q:
+    if Q() in branches:
+        return Q()
+    allowed = Q()
+    for branch in branches:
+        allowed |= branch
+    return allowed
 
 
 def _behind(after: str) -> Q:
