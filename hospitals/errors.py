@@ -98,3 +98,47 @@ class MembershipConflict(DomainError):
 
     code = "membership-conflict"
     kind = Kind.CONFLICT
+
+
+class MembershipUnknown(NotFound):
+    """There is no such membership here."""
+
+    code = "membership-unknown"
+
+
+class LastAdministrator(DomainError):
+    """Nobody else administers this place: say that it is meant."""
+
+    code = "last-administrator"
+    kind = Kind.CONFLICT
+
+
+class InvitationUnknown(NotFound):
+    """There is no such invitation: look whether the whole link was copied."""
+
+    code = "invitation-unknown"
+
+
+class InvitationEnded(DomainError):
+    """This invitation was used, taken back or has expired: ask for a new one."""
+
+    code = "invitation-ended"
+    kind = Kind.CONFLICT
+
+
+class PasswordRefused(DomainError):
+    """This password cannot be used."""
+
+    code = "password-refused"
+
+
+class SystemUnknown(NotFound):
+    """There is no such system among those you keep."""
+
+    code = "system-unknown"
+
+
+class TokenUnknown(NotFound):
+    """There is no such token of a system that you keep."""
+
+    code = "token-unknown"

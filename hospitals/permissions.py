@@ -123,6 +123,47 @@ def may_keep_departments(actor: Actor, *, institution_id: int) -> bool:
     )
 
 
+def kept_places(actor: Any) -> frozenset[int] | None:
+    """The institutions whose people an account invites and takes leave of; None: everywhere.
+
+    Raises:
+        NotPermitted: it keeps nobody's.
+    """
+    if may_administer(actor):
+        return None
+    places = frozenset(
+        held.institution_id
+        for held in roles_of(actor)
+        if held.role == Role.INSTITUTION_ADMIN and held.institution_id is not None
+    )
+    require(bool(places))
+    return places
+
+
+def keeps_people(actor: Any) -> bool:
+    """Whether the account keeps anybody's roles."""
+    return may_administer(actor) or has_role(actor, Role.INSTITUTION_ADMIN)
+
+
+def keeps_person(actor: Any, user: Any) -> bool:
+    """Whether the actor keeps the *account* of a person or system and not only a role of it: every lasting role of
+    it is at the actor's own institutions. Else an administrator of one place could open a door at another.
+    Nobody keeps their own account this way, and only a superuser keeps those of superusers and staff."""
+    if not is_system(actor) and actor.pk == user.pk:
+        return False
+    if (user.is_superuser or user.is_staff) and not getattr(actor, "is_superuser", False):
+        return False
+    places = kept_places(actor)
+    if places is None:
+        return True
+    day = today()
+    lasting = Q(valid_until__isnull=True) | Q(valid_until__gt=day)
+    held = set(
+        Membership.objects.filter(lasting, user_id=user.pk).values_list("institution_id", flat=True)
+    )
+    return bool(held) and held <= places
+
+
 def require(allowed: bool) -> None:
     """Refuse unless allowed.
 

@@ -1,7 +1,11 @@
-"""The pages of hospitals, under ``/hospitals/``."""
+"""The pages of hospitals, and of the people and systems that work there."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("hospitals.web.urls"))]
+app_name = "hospitals"
+urlpatterns = [
+    path("hospitals/", include("hospitals.web.urls")),
+    path("people/", include("hospitals.web.people_urls")),
+]

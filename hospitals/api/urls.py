@@ -2,9 +2,12 @@
 
 from django.urls import path
 
-from hospitals.api import views
+from hospitals.api import tokens, views
 
 urlpatterns = [
+    path("tokens", tokens.TokensView.as_view(), name="api-tokens"),
+    path("tokens/<int:token_id>", tokens.TokenView.as_view(), name="api-token"),
+    path("tokens/<int:token_id>/rotate", tokens.RotateView.as_view(), name="api-token-rotate"),
     path("regions", views.RegionsView.as_view(), name="api-regions"),
     path("consortia", views.ConsortiaView.as_view(), name="api-consortia"),
     path("institutions", views.InstitutionsView.as_view(), name="api-institutions"),

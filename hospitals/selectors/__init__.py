@@ -37,16 +37,35 @@ from hospitals.selectors.institutions import (
     regions,
     visible_institutions,
 )
+from hospitals.selectors.invitations import (
+    get_kept_invitation,
+    get_open_invitation,
+    list_open_invitations,
+)
 from hospitals.selectors.memberships import (
     list_lasting_memberships,
     list_memberships,
     memberships_of,
+)
+from hospitals.selectors.people import (
+    PeopleSearch,
+    get_kept_person,
+    is_last_administrator,
+    kept_institutions,
+    list_people,
+)
+from hospitals.selectors.systems import (
+    get_kept_system,
+    get_kept_token,
+    list_systems,
+    list_tokens,
 )
 
 __all__ = [
     "Colleague",
     "DepartmentEntry",
     "HealthRow",
+    "PeopleSearch",
     "ProbeView",
     "RoleAt",
     "advising_institutions",
@@ -57,6 +76,11 @@ __all__ = [
     "get_department",
     "get_health",
     "get_institution",
+    "get_kept_invitation",
+    "get_kept_person",
+    "get_kept_system",
+    "get_kept_token",
+    "get_open_invitation",
     "get_region",
     "get_visible_institution",
     "has_role",
@@ -64,12 +88,18 @@ __all__ = [
     "institution_facts",
     "institution_ids_visible_to",
     "institution_names",
+    "is_last_administrator",
+    "kept_institutions",
     "list_departments",
     "list_lasting_memberships",
     "list_memberships",
+    "list_open_invitations",
+    "list_people",
     "list_policies",
     "list_probes",
     "list_pullable",
+    "list_systems",
+    "list_tokens",
     "listed_institutions",
     "may_share",
     "memberships_of",

@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 
 from common import audit
 from hospitals import permissions
-from hospitals.errors import FieldInvalid, MembershipConflict
+from hospitals.errors import FieldInvalid, LastAdministrator, MembershipConflict
 from hospitals.models import Institution, Membership
 from hospitals.permissions import PROVINCE_WIDE, Actor, Role
+from hospitals.selectors.people import is_last_administrator
 
 
 @transaction.atomic
@@ -38,8 +39,8 @@ def grant_membership(
         FieldInvalid: no such role, the wrong scope, or an end before the start.
         MembershipConflict: another membership of that role overlaps with these days.
     """
-    _require_scope(role, institution)
-    permissions.require(_may_give(actor, institution))
+    require_scope(role, institution)
+    permissions.require(may_give(actor, institution))
     start = valid_from or permissions.today()
     if valid_until is not None and valid_until <= start:
         raise FieldInvalid(_("A membership ends after it starts."))
@@ -70,8 +71,47 @@ def grant_membership(
 
 
 @transaction.atomic
+def prolong_membership(
+    *, actor: Actor, membership: Membership, until: dt.date | None
+) -> Membership:
+    """Let a membership hold until a later day (exclusive), or without an end.
+
+    Raises:
+        NotPermitted: the actor may not give this role there.
+        FieldInvalid: the day is not later than the present end.
+        MembershipConflict: it has ended already, or another one of that role follows before that day.
+    """
+    permissions.require(may_give(actor, membership.institution))
+    # As for grants: two changes to one person's roles never overlook each other.
+    get_user_model().objects.select_for_update(no_key=True).get(pk=membership.user_id)
+    row = Membership.objects.select_for_update(no_key=True, of=("self",)).get(pk=membership.pk)
+    if row.valid_until is None or (until is not None and until <= row.valid_until):
+        raise FieldInvalid(_("The new end is to lie after the present one."))
+    if row.valid_until <= max(permissions.today(), row.valid_from):
+        raise MembershipConflict(_("This membership has ended: invite the person again."))
+    following = Membership.objects.filter(
+        user_id=row.user_id,
+        role=row.role,
+        institution=row.institution,
+        valid_from__gte=row.valid_until,
+    )
+    if until is not None:
+        following = following.filter(valid_from__lt=until)
+    if following.exists():
+        raise MembershipConflict
+    row.valid_until = until
+    row.save(update_fields=["valid_until"])
+    _record(actor, "membership.prolong", row)
+    return row
+
+
+@transaction.atomic
 def end_membership(
-    *, actor: Actor, membership: Membership, on: dt.date | None = None
+    *,
+    actor: Actor,
+    membership: Membership,
+    on: dt.date | None = None,
+    last_is_meant: bool = False,
 ) -> Membership:
     """Take a role back: it holds no longer from ``on`` (today by default, at once).
 
@@ -80,10 +120,14 @@ def end_membership(
     Raises:
         NotPermitted: the actor may not give this role there.
         MembershipConflict: it ends already on or before that day.
+        LastAdministrator: nobody else would administer the place, and a person did not say that it is meant.
     """
-    permissions.require(_may_give(actor, membership.institution))
+    permissions.require(may_give(actor, membership.institution))
+    _queue_at(membership)
     row = Membership.objects.select_for_update(no_key=True).get(pk=membership.pk)
     end = max(on or permissions.today(), row.valid_from)
+    if not (last_is_meant or permissions.is_system(actor)) and is_last_administrator(row, on=end):
+        raise LastAdministrator
     if row.valid_until is not None and row.valid_until <= end:
         raise MembershipConflict(_("This membership ends already on or before that day."))
     row.valid_until = end
@@ -92,7 +136,21 @@ def end_membership(
     return row
 
 
-def _require_scope(role: str, institution: Institution | None) -> None:
+def _queue_at(membership: Membership) -> None:
+    """Two administrators who end each other at the same time queue here, so that one of them stays."""
+    if membership.institution_id is not None:
+        Institution.objects.select_for_update(no_key=True).get(pk=membership.institution_id)
+    else:
+        rows = Membership.objects.filter(role=membership.role, institution=None).order_by("pk")
+        list(rows.select_for_update(no_key=True))
+
+
+def require_scope(role: str, institution: Institution | None) -> None:
+    """Refuse a role at a place that it does not have.
+
+    Raises:
+        FieldInvalid: no such role, or a place where it needs none, or none where it needs one.
+    """
     if role not in Role.values:
         raise FieldInvalid(
             _("The role is one of: %(values)s.") % {"values": ", ".join(Role.values)}
@@ -106,7 +164,8 @@ def _require_scope(role: str, institution: Institution | None) -> None:
         )
 
 
-def _may_give(actor: Actor, institution: Institution | None) -> bool:
+def may_give(actor: Actor, institution: Institution | None) -> bool:
+    """Whether the actor may give and take roles there; none means the whole province."""
     if permissions.may_administer(actor):
         return True
     return institution is not None and permissions.has_role(

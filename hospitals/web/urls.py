@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 from common.ui import navigation, sections
 from hospitals.web import keeping_urls, views
 
-app_name = "hospitals"
 urlpatterns = [
     path("", views.hospital_list, name="list"),
     *keeping_urls.urlpatterns,

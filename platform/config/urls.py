@@ -26,7 +26,7 @@ urlpatterns = [
     path("i18n/", include("common.ui.urls")),
     path("fhir/", include("config.fhir")),
     path("audit/", include("sharing.web.audit_urls")),
-    path("hospitals/", include("hospitals.urls")),
+    path("", include("hospitals.urls")),
     path("api/v1/", include(api_v1)),
     path("viewer/", viewer.serve, name="viewer"),
     path("viewer/<path:path>", viewer.serve, name="viewer-file"),

@@ -16,9 +16,15 @@ PUBLIC = {
     "accounts:login",
     "accounts:logout",
     "accounts:code",  # the second factor of somebody who has shown the first
+    "hospitals:join",  # what the one-time link of an invitation opens
     "accounts:oidc",
     "accounts:oidc-back",
     "set_language",
+    # One-time codes and signed forms of order-entry systems, and what they lead to (ADR 0028).
+    "sharing:launch",
+    "sharing:launch-signed",
+    "sharing:launch-ready",
+    "sharing:launch-end",
 }
 SAMPLES = {
     "int": "1",

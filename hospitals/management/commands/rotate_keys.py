@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from common.accounts import factors
 from hospitals import services
 
 
@@ -14,9 +15,12 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         done = services.rotate_secrets(actor="manage.py rotate_keys")
+        generators = factors.rotate_secrets()
         self.stdout.write(
             f"{done.renewed} secrets were encrypted anew; {done.current} had the newest key already."
         )
+        if generators:
+            self.stdout.write(f"{generators} keys of second factors were encrypted anew.")
         if done.unreadable:
             raise CommandError(
                 "No key of FIELD_KEYS opens the secret of: "

@@ -54,6 +54,15 @@ class NotUsedBefore:
         return [row.password for row in rows]
 
 
+def remember(user: User) -> None:
+    """Keep the password in use among the former ones: the framework tells of those that it hashes in ``save`` only."""
+    FormerPassword.objects.get_or_create(
+        user=user,
+        password=user.password,
+        defaults={"set_at": user.password_set_at or user.date_joined},
+    )
+
+
 def has_ended(user: User) -> bool:
     """Whether the password is older than ``PASSWORD_MAX_DAYS``; never where that is 0."""
     days: int = settings.PASSWORD_MAX_DAYS

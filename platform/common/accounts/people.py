@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from common import audit
@@ -75,6 +75,10 @@ def create_person(
         user.full_clean()
     except ValidationError as error:
         raise AccountInvalid("; ".join(error.messages)) from error
-    user.save()
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as error:  # somebody took the name since it was looked for
+        raise AccountTaken from error
     audit.record(actor, "account.create", obj=user, detail={"is_system": is_system})
     return user, password

@@ -18,7 +18,7 @@ from django.views import View
 from django.views.decorators.debug import sensitive_post_parameters
 
 from common import audit, request_context
-from common.accounts import codes, entering, sessions, throttle
+from common.accounts import codes, entering, passwords, sessions, throttle
 from common.accounts.models import User
 from common.accounts.public import public
 from common.problem import error_page
@@ -126,6 +126,7 @@ class PasswordView(views.PasswordChangeView):
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        passwords.remember(form.user)
         former = self.request.session.session_key
         response = super().form_valid(form)
         user = form.user

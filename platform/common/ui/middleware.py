@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from common import logs
 from common.errors import DomainError
-from common.problem import domain_error_response, error_response
+from common.problem import domain_error_response, error_response, is_page
+from common.ui.words import said
 
 log = logs.get_logger(__name__)
 
@@ -27,6 +28,8 @@ class RefusalMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, DomainError):
+            if is_page(request):
+                error.args = (said(error),)  # in the reader's language
             return domain_error_response(request, error)
         if isinstance(error, OperationalError):
             # Gone, full, or it gave up a question that took too long: nothing of ours is broken.

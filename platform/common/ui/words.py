@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from common.errors import DomainError
+
 
 @dataclass(frozen=True)
 class Words:
@@ -25,6 +27,33 @@ _SELF = _("Nothing to do: it is tried again by itself, at growing intervals.")
 _HOSPITAL = _("Ask the hospital's integrator to look at its archive's log at that time.")
 
 _WORDS: dict[str, Words] = {
+    "identity-malformed": Words(
+        _("An identity is not of the form that it must have."),
+        _("A resident ID has 18 characters with a check digit; a phone has digits only. Correct it and send again."),
+    ),
+    "patient-number-missing": Words(
+        _("A registered patient needs a number of its institution."),
+        _("Give the number of the hospital's own system, 128 characters at most."),
+    ),
+    "reason-required": Words(
+        _("This needs a reason."), _("Write in a few words why; it is kept.")
+    ),
+    "later-link-first": Words(
+        _("The patient was joined again since."), _("Take the later join back first.")
+    ),
+    "link-taken-back": Words(
+        _("This join was taken back already."), _("Nothing to do.")
+    ),
+    "already-one-person": Words(
+        _("The two are one person already."), _("Nothing to do.")
+    ),
+    "candidate-decided": Words(
+        _("Somebody has decided about this pair already."), _("Look into the history of joins.")
+    ),
+    "search-too-loose": Words(
+        _("Nobody is found by so little."),
+        _("Give an identity, a phone, an accession number, a name, or a date with something else."),
+    ),
     "origin-error": Words(_("The hospital's archive did not answer as it should."), _HOSPITAL),
     "origin-unreachable": Words(
         _("The hospital's archive cannot be reached over the network."),
@@ -189,6 +218,26 @@ _WORDS: dict[str, Words] = {
         _("There is no legal hold in force on this study."),
         _("Look at the list of holds: it may have been released already."),
     ),
+    "encounter-invalid": Words(
+        _("This encounter does not fit: visit number, kind, time or patient."),
+        _("Look at the visit number and at when it began."),
+    ),
+    "visit-number-taken": Words(
+        _("This visit number is another patient's."),
+        _("Look whether the number or the patient is the wrong one."),
+    ),
+    "consent-invalid": Words(
+        _("This consent does not fit: its scope or its term."),
+        _("Name modalities and studies as they are written, and a term of at most five years."),
+    ),
+    "reason-too-short": Words(
+        _("Say why in at least ten characters: a reviewer reads it."),
+        _("Name what happened and why nobody can be asked."),
+    ),
+    "slip-locked": Words(
+        _("Too many wrong tries."),
+        _("Wait a quarter of an hour."),
+    ),
     "deletion-reason-missing": Words(
         _("A deletion needs one of the known reasons."),
         _("Name the reason by its code, as the conformance page lists them."),
@@ -257,7 +306,64 @@ _WORDS: dict[str, Words] = {
     "not-confirmed": Words(
         _("Password or one-time code do not agree: nothing was signed."), _("Try again.")
     ),
+    "invitation-unknown": Words(
+        _("There is no such invitation."), _("Look whether the whole link was copied.")
+    ),
+    "invitation-ended": Words(
+        _("This invitation was used, taken back or has expired."),
+        _("Ask the person who invited you for a new one."),
+    ),
+    "last-administrator": Words(
+        _("Nobody else administers this place."), _("Say that it is meant, or invite a successor first.")
+    ),
+    "membership-conflict": Words(
+        _("This account has this role there already, at days that overlap."),
+        _("Prolong or end the membership that there is."),
+    ),
+    "membership-unknown": Words(
+        _("There is no such membership here."), _("Look for the person in the list.")
+    ),
+    "account-taken": Words(
+        _("There is already an account of this name."), _("Choose another user name, or log in with that account.")
+    ),
+    "token-ended": Words(
+        _("This token has expired or was withdrawn."), _("Make a new one.")
+    ),
+    "token-replaced": Words(
+        _("This token was rotated already."), _("Rotate its successor.")
+    ),
+    "second-factor-missing": Words(
+        _("There is no second factor."), _("It is set up at the next log-in where the role needs one.")
+    ),
+    "provider-failed": Words(
+        _("The provider of log-ins did not answer as it should."),
+        _("Try again in a minute, or log in with your password."),
+    ),
+    "login-not-proved": Words(
+        _("What the provider answered does not belong to this log-in."), _("Begin again at the log-in page.")
+    ),
+    "person-not-known": Words(
+        _("The provider knows you, and no account here is linked with you."),
+        _("Ask your administrator for an invitation; or log in with your password and link your account."),
+    ),
+    "identity-taken": Words(
+        _("This account, or this identity at the provider, is linked with another one already."),
+        _("Take that link away first, on the account page."),
+    ),
+    "session-unknown": Words(
+        _("There is no such session, or it has ended."), _("Reload the page.")
+    ),
+    "account-of-system": Words(
+        _("A system has tokens, and no account page."), _("Log in as a person.")
+    ),
 }  # fmt: skip
+
+
+def said(error: DomainError) -> str:
+    """What a refusal says to people: its own text where it was given one, else the words of its code."""
+    unsaid = (error.__doc__ or error.code).strip().splitlines()[0]
+    found = _WORDS.get(error.code) if error.message == unsaid else None
+    return error.message if found is None else f"{found.what} {found.advice}"
 
 
 def words(code: str) -> Words:
