@@ -27,6 +27,11 @@ def entry(institution_id: int) -> Entry:
     return found[institution_id]
 
 
+def entries() -> dict[int, Entry]:
+    """Every institution."""
+    return _kept.get("all") or _look()
+
+
 def id_of(code: str, among: Collection[int] | None = None) -> int | None:
     """The institution of this code, if it is one of ``among`` where some are given."""
     for found in (_kept.get("all"), None):
