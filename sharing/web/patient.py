@@ -65,7 +65,7 @@ def unmask(request: HttpRequest, patient_id: int) -> HttpResponse:
     actor = actor_of(request)
     found, _basis = persons.get_patient_in_sight(actor=actor, patient_id=patient_id)
     field = request.POST.get("field", "")
-    if field not in IdentityField:
+    if field not in set(IdentityField):
         raise NotFound("There is no such identity.")
     context: dict[str, object] = {"one": found, "identity": masked_identity(found), "field": field}
     try:

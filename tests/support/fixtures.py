@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import services
+from tools.testservices.npm_packages import find_axe
 
 OrthancFactory = Callable[..., services.Orthanc]
 
@@ -68,3 +70,13 @@ def chromium() -> Iterator[Any]:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
     else:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    """The script of axe-core, which judges a page by WCAG 2.2; ``tests.support.browsing`` runs it."""
+    # On a machine with npm but without the test services' environment the cache is asked, and npm once.
+    found = find_axe(os.environ)
+    if found.path is None:
+        services.unavailable("axe")
+    return found.path

@@ -13,7 +13,7 @@ from config.embedded.datadir import DataDir, Record, new_secret
 from config.embedded.processes import MARK, is_running
 from config.embedded.settings_file import given
 from config.embedded.supervisor import Supervisor, clear_leftovers
-from tools.testservices import programs, servers
+from tools.testservices import npm_packages, programs, servers
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "var" / "test-services"
@@ -37,6 +37,7 @@ def up(directory: DataDir, quiet: bool) -> int:
         return 0
     clear_leftovers(directory)
     found = programs.ensure_packages() | {"minio": programs.find_minio(os.environ)}
+    found["axe"] = npm_packages.find_axe(os.environ)  # npm itself may have come just now
     record = Record(mark=secrets.token_hex(16))
     directory.write_record(record)
     os.environ[MARK] = record.mark
@@ -76,7 +77,12 @@ def start(supervisor: Supervisor, found: dict[str, programs.Found]) -> dict[str,
     if minio and not given(os.environ, "TEST_MINIO_URL"):
         settings["TEST_MINIO_URL"] = servers.start_minio(supervisor, minio)
         say(f"MinIO: started, from {minio}")
-    variables = {"MINIO_BIN": "minio", "ORTHANC_BIN": "orthanc", "CHROMIUM_BIN": "chromium"}
+    variables = {
+        "MINIO_BIN": "minio",
+        "ORTHANC_BIN": "orthanc",
+        "CHROMIUM_BIN": "chromium",
+        "AXE_JS": "axe",
+    }
     for variable, name in variables.items():
         if found[name].path:
             settings[variable] = str(found[name].path)
