@@ -24,6 +24,8 @@ class Region(models.Model):
 
     class Meta:
         ordering = ["code"]
+        # By grant (django-guardian), for one row: its institutions' records, states and counts; no examination.
+        permissions = [("oversee_region", "May oversee the institutions of this region")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(code__regex=r"^[0-9]{6}$"), name="region_code_is_six_digits"
@@ -43,6 +45,7 @@ class Consortium(models.Model):
 
     class Meta:
         ordering = ["code"]
+        permissions = [("oversee_consortium", "May oversee the institutions of this consortium")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(code__regex=CODE_PATTERN), name="consortium_code_is_plain"
@@ -94,6 +97,7 @@ class Institution(models.Model):
 
     class Meta:
         ordering = ["code"]
+        permissions = [("oversee_institution", "May oversee this institution")]
         constraints = [
             models.UniqueConstraint(
                 fields=["credit_code"],

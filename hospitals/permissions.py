@@ -11,9 +11,10 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from guardian.models import UserObjectPermission
 
 from common.errors import NotPermitted
-from hospitals.models import Institution, Membership
+from hospitals.models import Institution, Membership, Region
 
 # A system (a command, a scheduled job) acts under its name.
 Actor = AbstractBaseUser | AnonymousUser | str | None
@@ -24,6 +25,13 @@ SEES_EVERY_INSTITUTION = frozenset({Role.COMMISSION, Role.OPERATOR, Role.AUDITOR
 NEEDS_SECOND_FACTOR = frozenset(
     {Role.COMMISSION, Role.INSTITUTION_ADMIN, Role.AUDITOR, Role.OPERATOR}
 )
+# Grants on single rows of which there are few (django-guardian), by model. No other model gets any.
+OVERSIGHT = {
+    "institution": "oversee_institution",
+    "consortium": "oversee_consortium",
+    "region": "oversee_region",
+}
+_DEEPEST_REGION = 5  # province, city, county, township, village
 KEEPS_ENDPOINT = frozenset({Role.INSTITUTION_ADMIN, Role.INTEGRATOR})
 
 
@@ -176,7 +184,7 @@ def require(allowed: bool) -> None:
 
 def visible_institutions(user: Any) -> QuerySet[Institution]:
     """The institutions whose record an account may see: all for the commission, auditors, operators
-    and superusers, else its own. Says nothing about examinations."""
+    and superusers, else its own and those it oversees by a grant. Says nothing about examinations."""
     if is_system(user):
         return Institution.objects.all()
     roles: Collection[RoleAt] = roles_of(user)
@@ -185,7 +193,36 @@ def visible_institutions(user: Any) -> QuerySet[Institution]:
     ):
         return Institution.objects.all()
     own = {held.institution_id for held in roles if held.institution_id is not None}
-    return Institution.objects.filter(pk__in=own)
+    return Institution.objects.filter(pk__in=own | overseen_ids(user))
+
+
+def overseen_ids(user: Any) -> frozenset[int]:
+    """The institutions that an account oversees by grants on them, on their consortium or on a region above them.
+
+    A grant opens records, states and counts, never an examination. One query where there is no grant.
+    """
+    if not getattr(user, "is_authenticated", False) or not user.is_active:
+        return frozenset()
+    granted: dict[str, set[int]] = {}
+    rows = UserObjectPermission.objects.filter(
+        user_id=user.pk, permission__codename__in=OVERSIGHT.values()
+    )
+    for codename, pk in rows.values_list("permission__codename", "object_pk"):
+        granted.setdefault(codename, set()).add(int(pk))
+    if not granted:
+        return frozenset()
+    regions = granted.get(OVERSIGHT["region"], set())
+    for _level in range(_DEEPEST_REGION):
+        below = set(Region.objects.filter(parent_id__in=regions).values_list("pk", flat=True))
+        if below <= regions:
+            break
+        regions |= below
+    found = Institution.objects.filter(
+        Q(pk__in=granted.get(OVERSIGHT["institution"], ()))
+        | Q(consortium_id__in=granted.get(OVERSIGHT["consortium"], ()))
+        | Q(region_id__in=regions)
+    )
+    return frozenset(found.values_list("pk", flat=True))
 
 
 def listed_institutions(user: Any) -> QuerySet[Institution]:

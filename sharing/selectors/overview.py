@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Count, Max, Min, Q, Sum
 
 from hospitals import selectors as hospitals
+from hospitals.permissions import overseen_ids
 from sharing.models import DiscoveryWindow, Quarantined, Series, Study, Transfer
 from sharing.permissions import Role, sight_of
 
@@ -93,7 +94,11 @@ class Overview:
 def reach_of(actor: User) -> Reach:
     """Whose errors, causes and waiting work this account may read; pictures are another matter."""
     sight = sight_of(actor)
-    return Reach(None if sight.operation else sight.own_operation)
+    if sight.operation:
+        return Reach(None)
+    # A grant opens figures of other institutions; in a launch there is no page of them.
+    overseen = frozenset() if sight.only_person is not None else overseen_ids(actor)
+    return Reach(sight.own_operation | overseen)
 
 
 def run_by(actor: User) -> Reach:
