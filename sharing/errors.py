@@ -401,3 +401,23 @@ class SlipLocked(DomainError):
 
     code = "slip-locked"
     kind = Kind.CONFLICT
+
+
+class LaunchRefused(DomainError):
+    """This launch is not valid, or not any more: start it again from your own system."""
+
+    code = "launch-refused"
+    kind = Kind.NOT_PERMITTED
+
+
+class NoOpenEncounter(DomainError):
+    """The patient has no open encounter at this institution: without one there is nothing to launch."""
+
+    code = "no-open-encounter"
+    kind = Kind.CONFLICT
+
+
+class LaunchSystemInvalid(DomainError):
+    """An order-entry system cannot be registered like this."""
+
+    code = "launch-system-invalid"

@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "common.accounts.person.PersonMiddleware",
     "common.accounts.idle.IdleSessionMiddleware",
+    "sharing.web.launch_middleware.LaunchMiddleware",
     "common.accounts.middleware.ClosedByDefaultMiddleware",
     "common.lanes.Messages",
     "common.lanes.FrameOptions",

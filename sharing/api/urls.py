@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sharing.api import access, federated, reports, retrieval
+from sharing.api import access, federated, launches, reports, retrieval
 
 urlpatterns = [
     path("encounters", access.EncountersView.as_view(), name="api-encounters"),
@@ -26,6 +26,7 @@ urlpatterns = [
         retrieval.RetrievalView.as_view(),
         name="api-retrieval",
     ),
+    path("launches", launches.LaunchesView.as_view(), name="api-launches"),
     path(
         "federated-searches",
         federated.FederatedSearchesView.as_view(),
