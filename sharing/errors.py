@@ -403,6 +403,13 @@ class SlipLocked(DomainError):
     kind = Kind.CONFLICT
 
 
+class CaseNotTakeable(DomainError):
+    """Only of a conflict can the other bytes be taken in, and only while the series is held."""
+
+    code = "case-not-takeable"
+    kind = Kind.CONFLICT
+
+
 class LaunchRefused(DomainError):
     """This launch is not valid, or not any more: start it again from your own system."""
 

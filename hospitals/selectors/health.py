@@ -156,3 +156,27 @@ def list_probes(*, institution_id: int, newest: int = 20) -> list[Probe]:
     """The newest probes of an institution's endpoint, newest first."""
     rows = Probe.objects.filter(endpoint__institution_id=institution_id)
     return list(rows.order_by("-at", "-pk")[:newest])
+
+
+def probes_by_month(*, institution_id: int, since: dt.datetime) -> list[dict[str, Any]]:
+    """What the probes that are still kept (the newest hundred) say of each month: how many, how many reached
+    the archive, and how long the whole probe took on average."""
+    rows = Probe.objects.filter(endpoint__institution_id=institution_id, at__gte=since)
+    found: dict[dt.date, list[Probe]] = {}
+    for probe in rows.order_by("at"):
+        found.setdefault(timezone.localtime(probe.at).date().replace(day=1), []).append(probe)
+    return [
+        {
+            "month": month,
+            "probes": len(probes),
+            "reached": sum(probe.reachable for probe in probes),
+            "answer_ms": _mean_latency(probes),
+        }
+        for month, probes in found.items()
+    ]
+
+
+def _mean_latency(probes: Collection[Probe]) -> float | None:
+    """The mean time of one answer over all questions of these probes."""
+    times = [ms for probe in probes for ms in (probe.abilities.get("latency_ms") or {}).values()]
+    return sum(times) / len(times) if times else None

@@ -75,6 +75,13 @@ class Quarantined(models.Model):
         OPEN = "open", _("Open")
         SETTLED = "settled", _("Settled")
 
+    class Resolution(models.TextChoices):
+        """What was decided. Cases of an older release, and those that settle by themselves, have none."""
+
+        KEPT = "kept", _("Ours was kept")
+        TAKEN = "taken", _("Theirs was taken in as a new revision")
+        REJECTED = "rejected", _("Not taken in")
+
     institution = models.ForeignKey(
         "hospitals.Institution", on_delete=models.PROTECT, related_name="+"
     )
@@ -93,6 +100,9 @@ class Quarantined(models.Model):
     settled_at = models.DateTimeField(null=True)
     settled_by = models.CharField(max_length=150, blank=True, default="")
     settled_note = models.CharField(max_length=300, blank=True, default="")
+    resolution = models.CharField(
+        max_length=8, choices=Resolution, blank=True, default="", db_default=""
+    )
 
     class Meta:
         constraints = [

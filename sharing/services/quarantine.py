@@ -153,22 +153,35 @@ def settle_truncated(*, institution_id: int, series_instance_uid: str) -> int:
 
 
 @transaction.atomic
-def settle(*, actor: Actor, case_id: int, note: str) -> None:
+def settle(*, actor: Actor, case_id: int, note: str, resolution: str = "") -> None:
     """Close a case with a note of what was found. The bytes stay in quarantine.
+
+    Without a resolution what is in the archive stays as it is: of a conflict ours is kept, all else is not taken in.
 
     Raises:
         NoteMissing: a case is not closed without a word.
         AlreadySettled: somebody has closed it.
     """
-    note = note.strip()
+    note = note.replace("\x00", "").strip()
     if not note:
         raise NoteMissing
-    changed = Quarantined.objects.filter(pk=case_id, state=Quarantined.State.OPEN).update(
-        state=Quarantined.State.SETTLED,
-        settled_at=timezone.now(),
-        settled_by=str(actor)[:150],
-        settled_note=note[:300],
-    )
-    if not changed:
+    case = Quarantined.objects.select_for_update(no_key=True).filter(pk=case_id).first()
+    if case is None or case.state != Quarantined.State.OPEN:
         raise AlreadySettled
-    audit.record(actor, "quarantine.settle", object_type="quarantined", object_id=str(case_id))
+    conflict = case.reason == Quarantined.Reason.CONFLICT
+    case.state = Quarantined.State.SETTLED
+    case.settled_at, case.settled_by = timezone.now(), str(actor)[:150]
+    case.settled_note = note[:300]
+    case.resolution = resolution or (
+        Quarantined.Resolution.KEPT if conflict else Quarantined.Resolution.REJECTED
+    )
+    case.save()
+    audit.record(
+        actor,
+        "quarantine.settle",
+        object_type="quarantined",
+        object_id=str(case_id),
+        institution_id=case.institution_id,
+        study_instance_uid=case.study_instance_uid,
+        detail={"resolution": case.resolution},
+    )

@@ -58,9 +58,9 @@ def stored_index(revision: SeriesRevision) -> SeriesIndex:
 
 
 def carry_over(
-    *, index: SeriesIndex, prefix: str, writer: PackWriter, spool: JsonSpool
+    *, index: SeriesIndex, prefix: str, writer: PackWriter, spool: JsonSpool, but: str = ""
 ) -> Iterator[Received]:
-    """Copy the instances of the former revision into the new pack, byte for byte.
+    """Copy the instances of the former revision into the new pack, byte for byte, ``but`` the one of this UID.
 
     Raises:
         ArchiveDamaged: an instance of the former revision is no longer what was written.
@@ -68,6 +68,8 @@ def carry_over(
     store = object_store()
     lines = documents.metadata_lines(store.get_bytes(keys.metadata_key(prefix)))
     for entry, line in zip(index.instances, lines, strict=True):
+        if entry.sop_instance_uid == but:
+            continue
         writer.begin()
         with store.stream(index.pack_key, offset=entry.offset, length=entry.size) as chunks:
             for chunk in chunks:

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 from common.errors import NotPermitted
 from common.ui.pages import actor_of, page
 from common.ui.words import words
-from sharing.errors import AlreadySettled, NoteMissing, NotRetryable
+from sharing.errors import NotRetryable
 from sharing.selectors import operations as reads
 from sharing.selectors.overview import run_by
-from sharing.services import quarantine, transfers
+from sharing.services import transfers
 
 PAGE = 25
 
@@ -53,19 +53,6 @@ def retry(request: HttpRequest, transfer_id: int) -> HttpResponse:
         transfers.retry_transfer(actor=actor, transfer_id=transfer.pk)
         messages.success(request, _("Asked again: the series is in the queue."))
     except NotRetryable as error:
-        messages.error(request, str(words(error.code).what))
-    return _back(request)
-
-
-@require_POST
-def settle(request: HttpRequest, case_id: int) -> HttpResponse:
-    """``POST /operations/cases/{id}/settle``: close a quarantine case with a note."""
-    actor = actor_of(request)
-    case = reads.get_case(actor=actor, case_id=case_id)
-    try:
-        quarantine.settle(actor=actor, case_id=case.pk, note=request.POST.get("note", ""))
-        messages.success(request, _("The case is closed; its bytes stay in quarantine."))
-    except (NoteMissing, AlreadySettled) as error:
         messages.error(request, str(words(error.code).what))
     return _back(request)
 

@@ -303,6 +303,10 @@ _WORDS: dict[str, Words] = {
         _("You see this study only through others' permission: it cannot be passed on."),
         _("Ask the hospital that made it to ask for the consultation."),
     ),
+    "case-not-takeable": Words(
+        _("Only of a conflict can the other bytes be taken in, and only while the series is held."),
+        _("Look at both sides on the page of the case, or keep ours."),
+    ),
     "not-confirmed": Words(
         _("Password or one-time code do not agree: nothing was signed."), _("Try again.")
     ),

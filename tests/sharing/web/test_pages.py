@@ -298,7 +298,7 @@ def case(province) -> Quarantined:
 def test_a_case_is_closed_with_a_note_and_leaves_the_list(province, case):
     client = province.client("operator")
 
-    client.post(reverse("sharing:settle", args=[case.pk]), {"note": "Hospital re-sent a copy."})
+    client.post(reverse("sharing:resolve", args=[case.pk]), {"note": "Hospital re-sent a copy."})
 
     case.refresh_from_db()
     assert (case.state, case.settled_note) == ("settled", "Hospital re-sent a copy.")
@@ -308,7 +308,7 @@ def test_a_case_is_closed_with_a_note_and_leaves_the_list(province, case):
 
 
 def test_a_case_is_not_closed_without_a_word(province, case):
-    province.client("operator").post(reverse("sharing:settle", args=[case.pk]), {"note": "  "})
+    province.client("operator").post(reverse("sharing:resolve", args=[case.pk]), {"note": "  "})
 
     case.refresh_from_db()
     assert case.state == "open"
@@ -317,7 +317,7 @@ def test_a_case_is_not_closed_without_a_word(province, case):
 @pytest.mark.parametrize("role", ["auditor", "radiologist", "clinician"])
 def test_those_who_do_not_run_a_hospital_cannot_close_a_case(province, case, role):
     response = province.client(role).post(
-        reverse("sharing:settle", args=[case.pk]), {"note": "seen"}
+        reverse("sharing:resolve", args=[case.pk]), {"note": "seen"}
     )
 
     case.refresh_from_db()
