@@ -12,6 +12,7 @@ from sharing.web import (
     fetching,
     home,
     hospital,
+    keeping_urls,
     link_urls,
     message_urls,
     operations,
@@ -53,11 +54,11 @@ urlpatterns = [
     path("reports/of/<str:study_uid>/", reports.beside, name="report-beside"),
     *access_urls.urlpatterns,
     *consult_urls.urlpatterns,
+    *keeping_urls.urlpatterns,
     *link_urls.urlpatterns,
     *message_urls.urlpatterns,
     path("operations/", operations.operations, name="operations"),
     path("operations/transfers/<int:transfer_id>/retry", operations.retry, name="retry"),
-    path("operations/cases/<int:case_id>/settle", operations.settle, name="settle"),
     path("operations/hospitals/<slug:code>/", hospital.work, name="hospital-work"),
 ]
 
