@@ -14,6 +14,7 @@ PERSON_KEY = "urn:x-province:person"
 RESIDENT_ID = "urn:x-province:resident-id"
 _NUMBER = "urn:x-province:patient-number:"
 _ACCESSION = "urn:x-province:accession-number:"
+_REPORT = "urn:x-province:report-number:"
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -27,6 +28,11 @@ def accession_number(institution_code: str) -> str:
     return _ACCESSION + institution_code
 
 
+def report_number(institution_code: str) -> str:
+    """The system of the numbers that one institution's systems give to reports."""
+    return _REPORT + institution_code
+
+
 def institution_of_number(asked: Token) -> str | None:
     """Whose patient number is asked for; empty for anybody's, None where it is no patient number."""
     return _institution(asked, _NUMBER)
@@ -35,6 +41,11 @@ def institution_of_number(asked: Token) -> str | None:
 def institution_of_accession(asked: Token) -> str | None:
     """As ``institution_of_number`` for accession numbers."""
     return _institution(asked, _ACCESSION)
+
+
+def institution_of_report(asked: Token) -> str | None:
+    """As ``institution_of_number`` for numbers of reports."""
+    return _institution(asked, _REPORT)
 
 
 def _institution(asked: Token, start: str) -> str | None:

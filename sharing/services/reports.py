@@ -376,3 +376,8 @@ def note_view(actor: User, found: Iterable[ReportOfStudy]) -> None:
             basis=each.basis,
             purpose="report",
         )
+
+
+def note_search(actor: User) -> None:
+    """Write into the audit that reports were searched; what for is patient data and stays out."""
+    audit.record_view(actor, "report.search", object_type="sharing.report", purpose="search")

@@ -40,7 +40,11 @@ def _resource(kind: ResourceType) -> Resource:
     offered: Resource = {
         "type": kind.name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{kind.name}",
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "interaction": [
+            {"code": "read"},
+            *([{"code": "create"}] if kind.creates else []),
+            {"code": "search-type"},
+        ],
         "versioning": "no-version",
         "readHistory": False,
         "conditionalRead": "not-match",

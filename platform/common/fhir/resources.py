@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from django.db.models import Q
 
+from common.errors import NotFound
+
 if TYPE_CHECKING:
     from common.accounts.models import User
 
@@ -65,6 +67,15 @@ class Page:
     following: str = ""
 
 
+@dataclass(frozen=True)
+class Created:
+    """What became of a resource that was sent. ``resource`` is None where the sender may not read it now."""
+
+    id: str
+    resource: Resource | None
+    new: bool  # something was written
+
+
 class ResourceType(ABC):
     """One resource type. Whatever it answers is narrowed to what ``context.actor`` may see."""
 
@@ -76,6 +87,7 @@ class ResourceType(ABC):
     # At least one of these must be given: without them a search would walk the whole index.
     narrowed_by: ClassVar[frozenset[str]] = frozenset()
     documentation: ClassVar[str] = ""
+    creates: ClassVar[bool] = False  # whether ``create`` is offered
 
     @abstractmethod
     def search(self, context: Context, condition: Q, *, after: str, size: int) -> Page:
@@ -96,6 +108,14 @@ class ResourceType(ABC):
         Raises:
             NotFound: there is none, or the actor may not see it.
         """
+
+    def create(self, context: Context, resource: Resource) -> Created:
+        """Take in a resource that was sent (R4 §3.1.0.8); the service behind it says who may.
+
+        Raises:
+            FHIRRefusal: it is not of the form that is understood.
+        """
+        raise NotFound("Resources of this type are not taken in.")
 
     @abstractmethod
     def load(self, context: Context, ids: Collection[str]) -> list[Resource]:

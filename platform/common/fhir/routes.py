@@ -24,9 +24,10 @@ def fhir_routes(kinds: Iterable[ResourceType]) -> list[URLPattern]:
 
 def _of_type(name: str, table: server.Kinds) -> list[URLPattern]:
     given = {"kind": name, "kinds": table}
+    root = server.CreateView if table[name].creates else server.SearchView
     low = name.lower()
     return [
-        path(name, server.SearchView.as_view(**given), name=f"search-{low}"),
+        path(name, root.as_view(**given), name=f"search-{low}"),
         path(f"{name}/_search", server.PostedSearchView.as_view(**given), name=f"post-{low}"),
         path(f"{name}/<str:resource_id>", server.ReadView.as_view(**given), name=f"read-{low}"),
     ]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from common.accounts.models import User
 
 Kinds = Mapping[str, ResourceType]
+_MOST_BYTES = 2**20
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -190,6 +191,44 @@ class SearchView(FHIRView):
             if ids
             for resource in self.kinds[target].load(self.context, list(ids))
         ]
+
+
+class CreateView(SearchView):
+    """``POST /fhir/{type}``: create; GET searches. A session needs Django's own proof that the page is ours."""
+
+    http_method_names = ["get", "head", "post", "options"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        made = self.kinds[self.kind].create(self.context, _sent(request))
+        place = f"{self.context.base}/{self.kind}/{made.id}"
+        waiting = "It is kept, and can be read when what it is about is known here."
+        said = made.resource or operation_outcome(
+            issue("informational", waiting, severity="information")
+        )
+        answer = self.answer(said, lasting=False)
+        answer.status_code = 201 if made.new else 200
+        answer["Location"] = place
+        return answer
+
+
+def _sent(request: HttpRequest) -> Resource:
+    """The resource in the body.
+
+    Raises:
+        FHIRRefusal: not JSON, too long, or no resource.
+    """
+    if request.content_type not in {FHIR_JSON, "application/json"}:
+        raise FHIRRefusal(f"A resource is sent as {FHIR_JSON}.", status=415, issue="not-supported")
+    data = request.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise FHIRRefusal("The resource is too large.", status=413, issue="too-long")
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise FHIRRefusal("The body is no JSON.", issue="structure") from error
+    if not isinstance(found, dict):
+        raise FHIRRefusal("The body is no resource.", issue="structure")
+    return found
 
 
 @method_decorator(
