@@ -90,7 +90,12 @@ class SearchView(OriginView):
             search.ignore("federated")
         if search.warnings:
             response["Warning"] = ", ".join(_warning(self.root, each) for each in search.warnings)
-        trail.record_search(self.actor, level=self.level, institution_code=self.institution_code)
+        trail.record_search(
+            self.actor,
+            level=self.level,
+            institution_code=self.institution_code,
+            by=search.keys.keys(),
+        )
         return response
 
 

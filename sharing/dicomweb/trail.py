@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from common import audit
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 # Purposes. Viewing is frames and pictures; retrieving hands out whole instances.
 VIEW = "view"
 RETRIEVE = "retrieve"
+MOST_NAMED = 20  # attributes of one search
 
 
 def record_read(actor: User, place: StudyPlace, *, purpose: str) -> None:
@@ -29,12 +31,15 @@ def record_read(actor: User, place: StudyPlace, *, purpose: str) -> None:
     )
 
 
-def record_search(actor: User, *, level: str, institution_code: str) -> None:
-    """Note that ``actor`` searched; what for is patient data and stays out of the trail."""
+def record_search(
+    actor: User, *, level: str, institution_code: str, by: Collection[str] = ()
+) -> None:
+    """Note that ``actor`` searched, and by which attributes; their values are patient data and stay out."""
     audit.record_view(
         actor,
         "dicomweb.search",
         object_type=f"sharing.{level}",
         object_id=institution_code,
         purpose="search",
+        detail={"by": sorted(by)[:MOST_NAMED]} if by else None,
     )

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from common import audit
 from common.ui.pages import actor_of, page
 from hospitals import selectors as hospitals
 from sharing.permissions import SEE_OPERATION, TREAT, Role, sight_of
@@ -54,6 +55,8 @@ def home(request: HttpRequest) -> HttpResponse:
         }
         if context["reads"]:
             context |= _desk_of_reader(actor)
+            # Names of patients stand on it: those opened lately, and the newest of the own hospital.
+            audit.record_view(actor, "home.list", object_type="study-list", purpose="list")
     return page(request, "sharing/home.html", context, fragment="sharing/_province.html")
 
 

@@ -9,6 +9,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from common import audit
 from common.errors import DomainError, NotPermitted
 from common.ui.pages import actor_of, page
 from common.ui.words import words
@@ -46,6 +47,7 @@ def link_review(request: HttpRequest) -> HttpResponse:
     _require(request)
     actor = actor_of(request)
     found = Paginator(reads.open_candidates(actor), PAGE).get_page(request.GET.get("page"))
+    audit.record_view(actor, "candidate.list", object_type="sharing.linkcandidate")
     context: dict[str, object] = {
         "found": found,
         "pairs": reads.pairs(actor, list(found.object_list)),
@@ -60,6 +62,7 @@ def link_pair(request: HttpRequest, candidate_id: int) -> HttpResponse:
     actor = actor_of(request)
     candidate = reads.get_candidate(actor=actor, candidate_id=candidate_id)
     (pair,) = reads.pairs(actor, [candidate])
+    audit.record_view(actor, "candidate.view", candidate)
     said = {
         line: next((each for each in grounds if each in pair.grounds), "")
         for line, grounds in _LINES.items()
@@ -101,6 +104,7 @@ def link_history(request: HttpRequest) -> HttpResponse:
     _require(request)
     actor = actor_of(request)
     found = Paginator(reads.history(actor), PAGE).get_page(request.GET.get("page"))
+    audit.record_view(actor, "candidate.list", object_type="sharing.linkevent", purpose="history")
     context: dict[str, object] = {
         "found": found,
         "decisions": reads.decisions(actor, list(found.object_list)),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from common.accounts.models import User
 
 EXPORT_LIMIT = 10_000
+_NO_QUESTION = {"page", "order"}
 MOST_HOSPITALS = 300  # of the choice; of more the code is typed
 # A system reads the list through DICOMweb; a file of names is for people.
 _MAY_EXPORT = (SEE_OWN | SEE_OPERATION) - {Role.INTEGRATOR}
@@ -135,7 +136,13 @@ def _note_search(request: HttpRequest, search: listing.StudySearch) -> None:
         object_type="study-list",
         object_id=search.institution_code,
         purpose="patient" if search.about_a_patient else "list",
+        detail={"by": _asked_by(search)},
     )
+
+
+def _asked_by(search: listing.StudySearch) -> list[str]:
+    """Which fields were filled in: the audit may know the kind of question."""
+    return [name for name, value in vars(search).items() if value and name not in _NO_QUESTION]
 
 
 @require_POST
@@ -157,7 +164,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
         object_type="study-list",
         object_id=search.institution_code,
         purpose="patient" if search.about_a_patient else "list",
-        detail={"rows": count, "limit": EXPORT_LIMIT},
+        detail={"rows": count, "limit": EXPORT_LIMIT, "by": _asked_by(search)},
     )
     rows = listing.export_studies(actor=actor, search=search, limit=EXPORT_LIMIT)
     response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
