@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.append_only",
     "tests.support.web",
     "tests.support.second_factor",
+    "tests.support.openid",
 ]
 
 _LOOPBACK = ("127.", "::1", "localhost")

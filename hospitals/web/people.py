@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -129,6 +130,11 @@ def reset(request: HttpRequest, membership_id: int) -> HttpResponse:
             request, _("Reset: at the next log-in this person sets up a second factor anew.")
         )
     return redirect("hospitals:person", membership_id=membership_id)
+
+
+def own_roles(request: HttpRequest, account: Any) -> dict[str, Any]:
+    """The roles of the reader's own account, for its page: today's, and those that come."""
+    return {"memberships": selectors.list_lasting_memberships().filter(user_id=account.pk)}
 
 
 def _search(request: HttpRequest) -> PeopleSearch:

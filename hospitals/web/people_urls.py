@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from common.ui import navigation
+from common.ui import navigation, panels
 from hospitals.web import invitations, people, systems
 
 urlpatterns = [
@@ -28,3 +28,5 @@ urlpatterns = [
 navigation.add(
     navigation.Entry("hospitals:people", _("People"), order=60, visible=people.may_keep_people)
 )
+
+panels.add(panels.Panel("account", "roles", 10, "hospitals/_own_roles.html", people.own_roles))

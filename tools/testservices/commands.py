@@ -13,7 +13,7 @@ from config.embedded.datadir import DataDir, Record, new_secret
 from config.embedded.processes import MARK, is_running
 from config.embedded.settings_file import given
 from config.embedded.supervisor import Supervisor, clear_leftovers
-from tools.testservices import npm_packages, programs, servers
+from tools.testservices import npm_packages, oidc_provider, programs, servers
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "var" / "test-services"
@@ -38,6 +38,7 @@ def up(directory: DataDir, quiet: bool) -> int:
     clear_leftovers(directory)
     found = programs.ensure_packages() | {"minio": programs.find_minio(os.environ)}
     found["axe"] = npm_packages.find_axe(os.environ)  # npm itself may have come just now
+    found["oidc"] = oidc_provider.find_provider(os.environ)
     record = Record(mark=secrets.token_hex(16))
     directory.write_record(record)
     os.environ[MARK] = record.mark
@@ -82,6 +83,7 @@ def start(supervisor: Supervisor, found: dict[str, programs.Found]) -> dict[str,
         "ORTHANC_BIN": "orthanc",
         "CHROMIUM_BIN": "chromium",
         "AXE_JS": "axe",
+        "OIDC_PROVIDER_DIR": "oidc",
     }
     for variable, name in variables.items():
         if found[name].path:

@@ -93,12 +93,12 @@ def finish(request: HttpRequest) -> Claims:
         client = _client(provider)
         _load(client)
         token = client.authorize_access_token(request, claims_options=checks)
+        claims = _with_userinfo(client, token)
     except requests.RequestException as error:
         raise ProviderFailed from error
     except (AuthlibBaseError, JoseError, ValueError, KeyError) as error:
         raise LoginNotProved from error
-    claims = token.get("userinfo")
-    if not claims or not isinstance(claims.get("sub"), str) or not 0 < len(claims["sub"]) <= 255:
+    if not isinstance(claims.get("sub"), str) or not 0 < len(claims["sub"]) <= 255:
         raise LoginNotProved
     return Claims(
         subject=claims["sub"],
@@ -158,6 +158,23 @@ def unlink(*, user: User) -> bool:
     if gone:
         audit.record(user, "identity.unlink", obj=user, detail={"issuer": issuer})
     return bool(gone)
+
+
+def _with_userinfo(client: Any, token: Any) -> dict[str, Any]:
+    """The claims of the ID token, and those that the provider gives at its UserInfo endpoint only (OIDC Core 5.3, 5.4).
+
+    Raises:
+        ValueError: no ID token, or UserInfo speaks of somebody else (5.3.2).
+    """
+    claims = token.get("userinfo")
+    if not claims:
+        raise ValueError("no ID token")
+    if not client.server_metadata.get("userinfo_endpoint"):
+        return dict(claims)
+    more = client.userinfo(token=token)
+    if more.get("sub") != claims.get("sub"):
+        raise ValueError("UserInfo is somebody else's")
+    return {**more, **claims}
 
 
 def _named(claims: Claims) -> User | None:
