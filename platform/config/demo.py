@@ -12,6 +12,7 @@ from django.db import transaction
 
 from common.accounts.models import User
 from common.identifiers.credit_code import check_character
+from config import demo_consultation
 from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
 from hospitals.errors import ConsortiumUnknown, InstitutionUnknown, RegionUnknown
@@ -96,6 +97,7 @@ def seed(*, origin_url: str) -> list[Institution]:
             for hospital in hospitals(files=files, origin_url=origin_url)
         ]
         passwords = {person.username: _person(person) for person in PEOPLE}
+        demo_consultation.seed()
     _keep_passwords(settings.DATA_DIR / PEOPLE_FILE, passwords)
     return found
 
