@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -42,7 +43,7 @@ def break_glass(
         raise ReasonTooShort
     now = timezone.now()
     # Two requests at once queue at the account's row, so that the second finds what the first made.
-    type(actor).objects.select_for_update(no_key=True).get(pk=actor.pk)
+    get_user_model().objects.select_for_update(no_key=True).get(pk=actor.pk)
     known = EmergencyAccess.objects.filter(
         emergencies_in_force(now), user=actor, person=person, institution_id__in=places
     ).first()
