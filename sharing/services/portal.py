@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEPT_RECENT = 20
 MOST_SAVED = 30
 LONGEST_NAME = 60
+USUAL_ORDER = "-date"
 # Filters that name nobody. Everything else of a search identifies a patient and is never stored.
 SAVABLE = frozenset(
     {"period", "since", "until", "modality", "body_part", "institution_code", "state", "order"}
@@ -51,6 +52,8 @@ def save_search(*, actor: User, name: str, filters: Mapping[str, str]) -> SavedS
     """
     plain = " ".join(name.replace("\x00", "").split())[:LONGEST_NAME]
     kept = {key: str(value) for key, value in filters.items() if key in SAVABLE and value}
+    if kept.get("order") == USUAL_ORDER:
+        del kept["order"]
     if not plain or not set(kept) - {"order"}:
         raise SavedSearchUnusable
     others = SavedSearch.objects.filter(user=actor).exclude(name=plain)
