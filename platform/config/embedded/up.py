@@ -88,12 +88,13 @@ def _start(
     directory = supervisor.directory
     services = plan_services(directory, environ, demo=options.demo)
     start_services(supervisor, services)
+    # Before the first process of ours: each opens its figures there as soon as they are named.
+    shutil.rmtree(directory.run / "metrics", ignore_errors=True)
+    (directory.run / "metrics").mkdir()
     supervisor.run_step(
         "migrate", children.manage("migrate", "--noinput"), said="Bringing the tables up to date …"
     )
     version.remember(directory, children.ROOT)
-    shutil.rmtree(directory.run / "metrics", ignore_errors=True)
-    (directory.run / "metrics").mkdir()
     if options.demo:
         _start_demo(supervisor, services)
     supervisor.start(children.web(port=port, threads=threads))
