@@ -127,9 +127,9 @@ def _of_patient(person_name: str) -> _Spelled:
 
 def _of_actor(name: str) -> _Spelled:
     text = unicodedata.normalize("NFKC", name).strip()
-    han = _HAN.search(text)
-    if han:
-        return _spelled(_family(han[0]))
+    han = _HAN.findall(text)
+    if han:  # 欧阳 娜娜 says itself where the family name ends
+        return _spelled(han[0] if len(han) > 1 else _family(han[0]))
     words = [word.casefold() for word in _LATIN.findall(text)]
     # Chinese write the family name first, others last: either may be it. One word is no name of a person.
     return _Spelled(read=frozenset({words[0], words[-1]})) if len(words) > 1 else _Spelled()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -86,7 +87,7 @@ def _judge(entries: Sequence[AuditEntry]) -> None:
         by_look[_actor_id(entry), entry.person_key, _day(entry)].append(entry)
     for (actor_id, key, day), group in by_look.items():
         person = persons.get(key, _Person())
-        _judge_person(str(actors[actor_id]), person, group, f"{actor_id}/{key}", day)
+        _judge_person(_name_of(actors[actor_id]), person, group, f"{actor_id}/{key}", day)
     for actor_id in {_actor_id(entry) for entry in ours}:
         _judge_speed(actor_id, [entry for entry in ours if entry.actor_id == actor_id])
 
@@ -188,7 +189,7 @@ def _of_emergency(row: EmergencyAccess) -> dict[str, object]:
         "person_key": row.person.key,
         "institution_ids": [row.institution_id],
         "first_at": row.started_at,
-        "last_at": row.ended_at or row.started_at,
+        "last_at": row.ended_at or row.expires_at,
         "bases": ["emergency"],
         "state": row.verdict or State.OPEN,
         "reviewed_at": row.reviewed_at,
@@ -242,6 +243,13 @@ def _persons(keys: Iterable[str]) -> dict[str, _Person]:
         if is_staff:
             staff.add(key)
     return {key: _Person(tuple(sorted(found)), key in staff) for key, found in names.items()}
+
+
+def _name_of(user: AbstractBaseUser) -> str:
+    """The account's name, the family name first where the account says which it is."""
+    family = getattr(user, "last_name", "")
+    given = getattr(user, "first_name", "")
+    return f"{family} {given}".strip()
 
 
 def _actor_id(entry: AuditEntry) -> int:

@@ -21,6 +21,7 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
         ("Na Li", "=李^伟", "li"),
         ("欧阳娜娜", "Ouyang^Feng=欧阳^锋", "欧阳"),
         ("欧阳娜娜", "欧阳锋", "欧阳"),
+        ("欧阳 娜", "欧阳锋", "欧阳"),
         ("曾敏", "ZENG^QIANG", "zeng"),
         ("Anna Müller", "Müller^Hans", "müller"),
         ("王芳", "Wang^Bo=汪^波", ""),

@@ -216,7 +216,7 @@ def test_the_sheet_for_the_patient_names_who_and_why(province):
     page = text_of(province.client("commission").get("/audit/patients/7QX2K9/print/"))
 
     assert who.username in page
-    assert "own-institution" in page
+    assert "own hospital" in page
 
 
 def test_an_administrator_finds_patients_of_the_own_institution_alone(province):
