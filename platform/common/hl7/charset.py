@@ -84,11 +84,12 @@ def decoded(data: bytes, *, override: str = "") -> tuple[str, str]:
 
 def _place_of_fault(data: bytes, codec: str) -> str:
     separator = chr(data[3]) if len(data) > 3 else "|"
-    for line in data.replace(b"\n", b"\r").split(b"\r"):
+    for line in data.split(b"\r" if b"\r" in data else b"\n"):
         try:
             line.decode(codec)
         except UnicodeDecodeError as error:
             before = line[: error.start].decode(codec, "replace")
+            before = before.lstrip("\n")
             name = before[:3] if before[:3].isalnum() else "?"
             count = before.count(separator) + (1 if name == "MSH" else 0)
             return f"{name}-{count}"

@@ -214,8 +214,6 @@ class Message:
 def parse(data: bytes, *, override: str = "") -> Message:
     """Part a message. ``override``: the character set of this sender where it declares none.
 
-    Line ends of other systems (LF, CR LF) part segments too; empty lines are passed over.
-
     Raises:
         NotAMessage: no usable MSH segment.
         MessageError: bytes outside of the character set, with the field; or a line that is no segment.
@@ -225,12 +223,21 @@ def parse(data: bytes, *, override: str = "") -> Message:
     if "\x00" in text:
         raise MessageError("The message holds a NUL, which no text has.", location="MSH")
     delimiters = delimiters_of(text[:16].encode("utf-8"))
-    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    lines = lines_of(text)
     if len(lines) > MOST_SEGMENTS:
         raise MessageError(
             "The message has too many segments.", condition=SEGMENT_SEQUENCE, location="MSH"
         )
     return Message(tuple(_segment(line, delimiters, codec) for line in lines), delimiters, codec)
+
+
+def lines_of(text: str) -> list[str]:
+    """The segments of a message, unread. They end with CR; what some systems write instead (CR LF, LF) is read too.
+
+    A lone LF among segments that end with CR is a line break within a text, as some systems send it.
+    """
+    end = "\r" if "\r" in text else "\n"
+    return [line for line in (part.strip("\n") for part in text.split(end)) if line.strip()]
 
 
 def delimiters_of(data: bytes) -> Delimiters:

@@ -26,7 +26,7 @@ from common.hl7.errors import (
     NotAMessage,
 )
 from common.hl7.framing import Frame
-from common.hl7.message import Message, parse
+from common.hl7.message import Message, lines_of, parse
 from sharing.errors import SenderUnknown
 from sharing.models import HospitalMessage, MessageSender
 from sharing.services.hl7 import senders
@@ -185,14 +185,14 @@ def parsed(row: HospitalMessage) -> Message:
     return parse(data, override=row.sender.character_set)
 
 
-def lines_of(row: HospitalMessage) -> list[str]:
+def segments_of(row: HospitalMessage) -> list[str]:
     """The segments of a kept message as text, for people: also of one that cannot be parted."""
     data = privacy.decrypt(bytes(row.body), context=CONTEXT)
     try:
         text, _codec = decoded(data, override=row.sender.character_set)
     except MessageError:
         text = data.decode("utf-8", "replace")
-    return [line for line in text.replace("\n", "\r").split("\r") if line]
+    return lines_of(text)
 
 
 def _settle(

@@ -37,4 +37,4 @@ def content(*, actor: User, message: HospitalMessage) -> list[str]:
     The caller has asked whether the actor may read it.
     """
     audit.record(actor, "hl7.view", message, purpose="repair")
-    return intake.lines_of(message)
+    return intake.segments_of(message)

@@ -50,6 +50,15 @@ def test_segments_end_as_other_systems_end_lines(end: str) -> None:
     assert [segment.name for segment in parse(data).segments] == ["MSH", "EVN", "PID"]
 
 
+def test_a_lone_line_feed_within_a_text_is_a_line_break_of_it() -> None:
+    """As HAPI sends a text with line breaks."""
+    found = parse(message("OBX|1|FT|1||first\nsecond||||||F", "NTE|1"))
+
+    assert found.needed("OBX").whole(5) == "first\nsecond"
+    assert found.needed("OBX").text(11) == "F"
+    assert [segment.name for segment in found.segments] == ["MSH", "OBX", "NTE"]
+
+
 def test_null_is_told_from_silence() -> None:
     pid = parse(message('PID|1||7||""|')).needed("PID")
 
