@@ -428,3 +428,16 @@ class LaunchSystemInvalid(DomainError):
     """An order-entry system cannot be registered like this."""
 
     code = "launch-system-invalid"
+
+
+class CharacterSetUnusable(DomainError):
+    """Texts are repaired with GB18030 or GBK."""
+
+    code = "character-set-unusable"
+
+
+class RepairRunning(DomainError):
+    """A repair of this institution's texts is not finished, or there is nothing to be undone."""
+
+    code = "charset-repair-running"
+    kind = Kind.CONFLICT

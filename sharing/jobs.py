@@ -34,3 +34,6 @@ READ_REPORTS = Job("sharing.tasks.read_reports", queue="default", soft_limit_s=6
 JOIN_REPORTS = Job(
     "sharing.tasks.join_reports", queue="default", soft_limit_s=60, periodic_every_s=60
 )
+REPAIR_TEXTS = Job(
+    "sharing.tasks.repair_texts", queue="default", soft_limit_s=300, periodic_every_s=15
+)

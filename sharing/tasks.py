@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 from sharing.jobs import (
     CONSULTATIONS,
@@ -18,11 +19,13 @@ from sharing.jobs import (
     PULL_SERIES,
     PURGE,
     READ_REPORTS,
+    REPAIR_TEXTS,
     SWEEP,
 )
 from sharing.services import (
     archived_reports,
     candidates,
+    charset_repair,
     deleting,
     discovery,
     gathering,
@@ -101,3 +104,9 @@ def read_reports(*, study_id: int) -> None:
 @JOIN_REPORTS.implement()
 def join_reports() -> None:
     reports.join_waiting()
+
+
+@REPAIR_TEXTS.implement()
+def repair_texts() -> None:
+    until = time.monotonic() + 60
+    charset_repair.run(within=lambda: time.monotonic() < until)

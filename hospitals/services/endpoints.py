@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from common import audit, privacy
+from common.dicom.charset import FORCED
 from common.dicomweb.guard import AddressRules
 from hospitals import permissions
 from hospitals.domain import secrets
@@ -183,23 +184,30 @@ def _check_gentleness(endpoint: EndpointSettings) -> None:
 
 
 def _character_set(text: str) -> str:
-    name = text.strip()
+    """A term of the standard or a name of Python's; with ``FORCED`` also against a declared Latin-1."""
+    given = text.strip()
+    mark = FORCED if given.endswith(FORCED) else ""
+    name = given.removesuffix(FORCED).strip()
+    _require_known(name)
+    return name + mark if name else ""
+
+
+def _require_known(name: str) -> None:
     if (
         not name
         or name.upper() in _DEFINED_TERMS
         or name.upper().startswith(("ISO_IR ", "ISO 2022"))
     ):
-        if len(name) > 32:
+        if len(name) > 31:
             raise EndpointInvalid(_("The character set is not known."))
-        return name
+        return
     try:
         # Also tells codecs of text from those that pack and encode (zlib, base64).
         known = codecs.lookup(name).name not in _NO_CHARACTER_SETS and b" ".decode(name) == " "
     except (LookupError, ValueError) as error:
         raise EndpointInvalid(_("The character set is not known.")) from error
-    if not known or len(name) > 32:
+    if not known or len(name) > 31:
         raise EndpointInvalid(_("The character set is not known."))
-    return name
 
 
 def _secret(

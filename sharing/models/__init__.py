@@ -5,6 +5,7 @@ Instances have no row: their facts live in the documents beside each pack (DESIG
 
 from sharing.models.access import Consent, EmergencyAccess, Encounter
 from sharing.models.archive import Certificate, Quarantined, SeriesRevision
+from sharing.models.charsets import CharsetRepair, CharsetRepairItem
 from sharing.models.consultation import (
     Consultation,
     ConsultationEntry,
@@ -27,6 +28,8 @@ from sharing.models.work import DiscoveryWindow, Transfer
 __all__ = [
     "AccessFinding",
     "Certificate",
+    "CharsetRepair",
+    "CharsetRepairItem",
     "Consent",
     "Consultation",
     "ConsultationEntry",

@@ -14,6 +14,8 @@ from django.utils import timezone
 
 from common import audit
 from common.archive import keys
+from common.archive.documents import SeriesIndex
+from common.archive.errors import DocumentUnreadable
 from common.archive.keys import CertificateKey
 from common.errors import DomainError
 from common.storage import ObjectMissing, ObjectStat, object_store
@@ -122,11 +124,14 @@ def _is_replaceable(key: str) -> bool:
 
 def _is_whole(prefix: str) -> bool:
     try:
-        object_store().head(keys.index_key(prefix))  # the last of the three to be written
+        index = object_store().get_bytes(keys.index_key(prefix))  # the last to be written
         object_store().head(keys.metadata_key(prefix))
-        object_store().head(keys.pack_key(prefix))
+        # Repaired texts are a revision of their own whose pack is the former one's (charset_repair).
+        object_store().head(SeriesIndex.from_bytes(index).pack_key)
     except ObjectMissing:
         return False
+    except DocumentUnreadable:
+        return True  # not a remnant but damaged: left for who repairs it
     return True
 
 

@@ -58,6 +58,13 @@ _ALL: list[Action] = [
         ("fhir.search", _("Searched by FHIR")),
     ),
     *_of(events.QUERY, "E", ("person.search", _("Persons searched"))),
+    *_of(
+        events.OPERATION,
+        "E",
+        ("charset.preview", _("Repair of texts looked at beforehand")),
+        ("charset.repair", _("Repair of texts started")),
+        ("charset.undo", _("Repair of texts taken back")),
+    ),
     *_of(events.PATIENT, "U", ("patient.register", _("Patient registered"))),
     *_of(events.PATIENT, "R", ("patient.unmask", _("Identity shown in full")), looks=True),
     *_of(

@@ -79,10 +79,30 @@ def _codec_name(term: str) -> str | None:
     return _NUMBERED.get(numbered[1]) if numbered else None
 
 
+# An override that ends so is also used where Latin-1 or ASCII is declared and the bytes are Chinese all the same.
+FORCED = "!"
+_HIGH_RUN = re.compile(rb"[\x80-\xff]{2}")
+_CHINESE_TEXT = re.compile(
+    "[\\x00-\\x7f\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\u2018-\u2026\u00b7]*"
+)
+
+
+def chinese_instead(raw: bytes, codec: str) -> str:
+    """The text in this Chinese coding; empty where it is none, as a Latin-1 text with single accented letters."""
+    if not _HIGH_RUN.search(raw):
+        return ""
+    try:
+        text = raw.decode(codec)
+    except UnicodeDecodeError:
+        return ""
+    return text if _CHINESE_TEXT.fullmatch(text) else ""
+
+
 @lru_cache(maxsize=256)
 def _resolve(declared: tuple[str, ...], override: str) -> tuple[str, str]:
     """(codec declared first or "" where nothing usable is declared, override codec or "")."""
     spare = ""
+    override = override.removesuffix(FORCED)
     if override:
         spare = _codec_name(override) or ""
         if not spare:
@@ -101,10 +121,11 @@ def _resolve(declared: tuple[str, ...], override: str) -> tuple[str, str]:
 class TextCodec:
     """Decodes the text of one data set. ``doubtful`` turns true when bytes did not fit."""
 
-    __slots__ = ("_first", "_override", "doubtful")
+    __slots__ = ("_first", "_forced", "_override", "doubtful")
 
     def __init__(self, declared: tuple[str, ...], override: str) -> None:
         self._first, self._override = _resolve(declared, override)
+        self._forced = override.endswith(FORCED) and self._first in ("", "ascii", _LATIN)
         self.doubtful = False
 
     def decode(self, raw: bytes, *, is_name: bool = False) -> str:
@@ -122,6 +143,9 @@ class TextCodec:
     def _decode_plain(self, raw: bytes) -> str:
         """Bytes without escape sequences, some beyond ASCII."""
         first = self._first
+        if self._forced and (text := chinese_instead(raw, self._override)):
+            self.doubtful = True
+            return text
         if first and first != "ascii":
             try:
                 return raw.decode(first)
@@ -184,7 +208,8 @@ def text_codec(declared: str | Sequence[str], override: str = "") -> TextCodec:
     """The decoder for this Specific Character Set.
 
     ``override`` (an institution's own character set) is used where nothing is declared, where the
-    declared term is unknown, and where bytes do not fit what is declared.
+    declared term is unknown, and where bytes do not fit what is declared; with ``FORCED`` at its end also where
+    Latin-1 or ASCII is declared and the bytes are Chinese (``chinese_instead``).
     """
     terms = declared.split("\\") if isinstance(declared, str) else [str(term) for term in declared]
     return TextCodec(tuple(terms), override)

@@ -27,6 +27,17 @@ _SELF = _("Nothing to do: it is tried again by itself, at growing intervals.")
 _HOSPITAL = _("Ask the hospital's integrator to look at its archive's log at that time.")
 
 _WORDS: dict[str, Words] = {
+    "character-set-unusable": Words(
+        _("Texts are repaired with GB18030 or GBK."), _("Choose one of the two.")
+    ),
+    "charset-repair-running": Words(
+        _("A repair of this hospital's texts is not finished, or there is nothing to be taken back."),
+        _("Wait until it has ended."),
+    ),
+    "series-is-being-stored": Words(
+        _("Instances of this study are being stored at this moment."),
+        _("Nothing to do: it is tried again by itself, at growing intervals."),
+    ),
     "identity-malformed": Words(
         _("An identity is not of the form that it must have."),
         _("A resident ID has 18 characters with a check digit; a phone has digits only. Correct it and send again."),
@@ -353,6 +364,10 @@ _WORDS: dict[str, Words] = {
     "identity-taken": Words(
         _("This account, or this identity at the provider, is linked with another one already."),
         _("Take that link away first, on the account page."),
+    ),
+    "codes-locked": Words(
+        _("Too many wrong codes."),
+        _("Wait a quarter of an hour, or ask your administrator to release the lock."),
     ),
     "session-unknown": Words(
         _("There is no such session, or it has ended."), _("Reload the page.")
