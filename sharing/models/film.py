@@ -57,10 +57,16 @@ class FilmSlip(models.Model):
 
 
 class FilmSlipStudy(models.Model):
-    """A study that a slip shows."""
+    """A study that a slip shows.
+
+    Named without a constraint of the database: a deletion takes the index row away and an undo gives it back with its
+    number (ADR 0016), so that the slip shows it again.
+    """
 
     slip = models.ForeignKey(FilmSlip, on_delete=models.CASCADE, related_name="shown")
-    study = models.ForeignKey("sharing.Study", on_delete=models.CASCADE, related_name="+")
+    study = models.ForeignKey(
+        "sharing.Study", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
 
     class Meta:
         constraints = [
