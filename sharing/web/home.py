@@ -87,6 +87,14 @@ def _errands(roles: set[str], held: tuple[hospitals.RoleAt, ...]) -> list[Errand
                 _("Transfers that failed, and files in quarantine to be settled"),
             ),
         ]
+    if roles & {Role.INSTITUTION_ADMIN, Role.COMMISSION}:
+        found.append(
+            Errand(
+                reverse("hospitals:people"),
+                _("People"),
+                _("Who works where, invitations, systems and their tokens"),
+            )
+        )
     if Role.INTEGRATOR in roles and own:
         found += [
             Errand(
