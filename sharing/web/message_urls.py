@@ -1,12 +1,12 @@
-"""Routes of the pages of HL7 messages."""
+"""Routes of the pages of HL7 messages, and what messages add to other pages."""
 
 from __future__ import annotations
 
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from common.ui import navigation
-from sharing.web import messages
+from common.ui import navigation, panels
+from sharing.web import messages, orders
 
 urlpatterns = [
     path("operations/messages/", messages.message_list, name="messages"),
@@ -22,5 +22,10 @@ navigation.add(
         order=41,
         visible=messages.may_see_messages,
         count=messages.waiting,
+    )
+)
+panels.add(
+    panels.Panel(
+        "study", "order", 8, "sharing/_study_orders.html", orders.study_context, in_launch=True
     )
 )

@@ -71,7 +71,14 @@ for entry in (
     navigation.add(entry)
 
 panels.add(
-    panels.Panel("study", "reports", 10, "sharing/_study_reports.html", reports.study_context)
+    panels.Panel(
+        "study",
+        "reports",
+        10,
+        "sharing/_study_reports.html",
+        reports.study_context,
+        in_launch=True,
+    )
 )
 panels.add(
     panels.Panel("hospital", "work", 10, "sharing/_hospital_work.html", hospital.work_context)

@@ -22,6 +22,7 @@ class Panel:
     order: int
     template: str
     context: Context
+    in_launch: bool = False  # also in a view of one patient inside of another system: it only shows
 
 
 _panels: dict[tuple[str, str], Panel] = {}
@@ -35,7 +36,12 @@ def add(panel: Panel) -> None:
 def render(slot: str, *, request: HttpRequest, subject: Any) -> list[SafeString]:
     """Every panel of a slot that this reader gets, rendered, in order."""
     panels = sorted(
-        (panel for panel in _panels.values() if panel.slot == slot), key=lambda panel: panel.order
+        (
+            panel
+            for panel in _panels.values()
+            if panel.slot == slot and (panel.in_launch or not getattr(request, "launch", None))
+        ),
+        key=lambda panel: panel.order,
     )
     contexts = [(panel, panel.context(request, subject)) for panel in panels]
     return [

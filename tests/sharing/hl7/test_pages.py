@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 
 from common.audit.models import AuditEntry
-from sharing.models import HospitalMessage
+from sharing.models import HospitalMessage, Order
+from sharing.services.assigning import assign_patient
 from tests.sharing.hl7.conftest import Hospital, make_hospital
 from tests.support.pages import Province, inline_parts, make_province
 
@@ -115,3 +116,24 @@ def test_the_navigation_says_how_many_wait(place: Any) -> None:
     html = client_of(province, "operator").get("/operations/messages/").content.decode()
 
     assert "HL7 messages" in html
+
+
+def test_the_order_stands_on_the_page_of_its_study(place: Any) -> None:
+    province, _hospital, _row = place
+    study = province.study
+    assign_patient(study)
+    study.save()
+    Order.objects.create(
+        institution=study.institution,
+        patient=study.local_patient,
+        placer_number="PL1",
+        accession_number=study.accession_number,
+        procedure_name="胸部CT平扫",
+        reason="咳嗽三周",
+        ordered_by="李四",
+    )
+    address = f"/studies/EAST/{study.study_instance_uid}/"
+
+    html = client_of(province, "radiologist").get(address).content.decode()
+    assert "咳嗽三周" in html
+    assert "咳嗽三周" not in client_of(province, "operator").get(address).content.decode()

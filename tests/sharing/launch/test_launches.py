@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from django.utils import timezone
 
 from common.accounts.models import User
 from common.audit.models import AuditEntry, RepeatedAccess
+from sharing.domain.launch import NAMES, SignedForm, is_signed
 from sharing.models import Launch
 from sharing.permissions import forget_sights
 from sharing.selectors.launches import forget_sessions
@@ -372,3 +375,18 @@ def test_what_is_no_origin_is_not_registered(ward: Ward, origin: str) -> None:
     user = make_user("ris", "integrator", ward.home, is_system=True)
     with pytest.raises(LaunchSystemInvalid):
         launching.add_system(actor="test", institution_code="home", account=user, origins=(origin,))
+
+
+def test_the_page_for_integrators_signs_as_we_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "integrators.md").read_text(encoding="utf-8")
+    (example,) = [
+        each for each in re.findall(r"```python\n(.*?)```", page, re.S) if "imaging-launch" in each
+    ]
+    names: dict[str, Any] = {"key": "k", "secret": "s" * 32}
+    exec(example, names)
+    form = names["form"]
+
+    assert tuple(names["names"]) == NAMES
+    signed = SignedForm(**{name: form[name] for name in NAMES})
+    assert signed.is_whole()
+    assert is_signed(signed, form["signature"], b"s" * 32)
