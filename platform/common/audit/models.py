@@ -136,3 +136,20 @@ class ChainCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M}: {self.fault or 'whole'}"
+
+
+class SentPosition(models.Model):
+    """The last link that went out to an audit record repository: one row for each that was ever set."""
+
+    target = models.CharField(max_length=300, primary_key=True)
+    sequence = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.sequence}"
+
+    @classmethod
+    def of(cls, target: str) -> SentPosition:
+        """The locked row of a repository; a new one begins behind what is linked now."""
+        last = ChainLink.objects.order_by("-sequence").values_list("sequence", flat=True).first()
+        cls.objects.get_or_create(target=target[:300], defaults={"sequence": last or 0})
+        return cls.objects.select_for_update(no_key=True).get(target=target[:300])

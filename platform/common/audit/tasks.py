@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from common.audit import anchors, checking, sequencer
-from common.audit.jobs import ANCHOR_DAYS, CHAIN_ENTRIES, VERIFY_CHAIN
+from common.audit import anchors, checking, sending, sequencer
+from common.audit.jobs import ANCHOR_DAYS, CHAIN_ENTRIES, SEND_ENTRIES, VERIFY_CHAIN
 from common.storage import object_store
 
 
@@ -23,3 +23,8 @@ def anchor_days() -> None:
 @VERIFY_CHAIN.implement()
 def verify_chain() -> None:
     checking.check()
+
+
+@SEND_ENTRIES.implement()
+def send_entries() -> None:
+    sending.send_new()
