@@ -21,9 +21,20 @@ from common.ui.pages import actor_of, page
 from common.ui.words import said
 from hospitals import permissions, selectors, services
 from hospitals.errors import PasswordRefused
-from hospitals.models import Institution, Invitation, Membership
+from hospitals.models import Institution, Invitation
 from hospitals.permissions import PROVINCE_WIDE, Role
 from hospitals.services import Guest
+
+
+# What is offered first may do least; systems are not invited.
+_OFFERED = (
+    Role.CLINICIAN,
+    Role.RADIOLOGIST,
+    Role.INSTITUTION_ADMIN,
+    Role.AUDITOR,
+    Role.OPERATOR,
+    Role.COMMISSION,
+)
 
 
 class InviteForm(forms.Form):
@@ -40,8 +51,7 @@ class InviteForm(forms.Form):
         super().__init__(*args, **kwargs)
         everywhere = permissions.kept_places(actor) is None
         self.places = {row.code: row for row in selectors.kept_institutions(actor=actor)}
-        roles = [role for role in Membership.Role if role != Role.INTEGRATOR]
-        self.roles = [role for role in roles if everywhere or role not in PROVINCE_WIDE]
+        self.roles = [role for role in _OFFERED if everywhere or role not in PROVINCE_WIDE]
         self.fields["role"].choices = [(role.value, role.label) for role in self.roles]  # type: ignore[attr-defined]
         codes = [(code, row.name) for code, row in self.places.items()]
         self.fields["institution"].choices = [("", "–"), *codes]  # type: ignore[attr-defined]

@@ -22,6 +22,10 @@ from common.accounts.views import locked_page
 from common.errors import DomainError
 
 
+# What the authenticator app calls us. ASCII: percent signs for Han characters would treble the picture's squares.
+ISSUER = "Imaging cloud"
+
+
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """What people may change about themselves; their name and their rights are their administrator's."""
 
@@ -76,7 +80,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
             _verified_from_here(request, user)
             return _codes_page(request, recovery_codes, is_first=True)
     try:
-        enrolment = factors.begin_enrolment(user, issuer=_("Provincial imaging cloud"))
+        enrolment = factors.begin_enrolment(user, issuer=ISSUER)
     except factors.FactorExists:
         return redirect("accounts:account")
     context = {
