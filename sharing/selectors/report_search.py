@@ -1,13 +1,14 @@
 """Reports found by their words, Chinese too, within what the account may see (ADR 0025).
 
 Rare words are found by the index of grams. Words that stand in very many reports are not looked up there: the newest
-reports of each visible institution are read until a page is full, which is sooner the more frequent they are.
+reports of each visible institution are read until a page is full, which is sooner the more frequent they are, and
+``MOST_READ`` of them at most.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -25,18 +26,23 @@ PAGE = 25
 DEEPEST_PAGE = 20
 RARE = 5_000  # so many reports are read whole, if need be
 _MOST_BEYOND = 5_000
+MOST_READ = 40_000  # of the newest, for words that stand in many reports and together in few
+_AT_ONCE, _SHORTEST_STRETCH = 1_000, 20
 _TEXT = "sharing_report_text(v.title, v.findings, v.impression)"
 # One reading of the index, which stops as soon as they are too many.
 _RARE = f"""
 SELECT v.id FROM sharing_reportversion v
 WHERE v.is_current AND sharing_grams({_TEXT}) @> %s::text[] LIMIT {RARE + 1}
 """  # noqa: S608 (constants)
-_NEWEST_OF_EACH = """
-SELECT found.id FROM unnest(%s::bigint[]) AS place(id) CROSS JOIN LATERAL (
-    SELECT v.id, v.reported_at FROM sharing_reportversion v JOIN sharing_report r ON r.id = v.report_id
-    WHERE v.is_current AND v.institution_id = place.id AND r.study_id IS NOT NULL AND {narrow}
+# The next newest reports of each place, and which of them hold the words. The reading is bounded before the words are
+# looked at: the planner takes them for rare and would read and sort a whole institution.
+_NEXT_OF_EACH = """
+SELECT place.id, v.id, v.reported_at, r.study_id IS NOT NULL AND {narrow}
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) AS place(id, reported_at, last) CROSS JOIN LATERAL (
+    SELECT * FROM sharing_reportversion v
+    WHERE v.is_current AND v.institution_id = place.id AND (v.reported_at, v.id) < (place.reported_at, place.last)
     ORDER BY v.reported_at DESC, v.id DESC LIMIT %s
-) found ORDER BY found.reported_at DESC, found.id DESC LIMIT %s
+) v JOIN sharing_report r ON r.id = v.report_id
 """
 _BEYOND = """
 SELECT v.id FROM (
@@ -130,22 +136,70 @@ def _frequent(sight: Sight, search: ReportSearch, terms: list[str], *, enough: i
     sql, values = _has(terms)
     for condition, value in _bounds(search):
         sql, values = f"{sql} AND {condition}", [*values, value]
-    places = sorted(sight.institution_ids)
     with connection.cursor() as cursor:
-        if search.institution_code:
-            cursor.execute(
-                "SELECT id FROM hospitals_institution WHERE code = %s AND id = ANY(%s)",
-                [search.institution_code, places],
-            )
-            places = [pk for (pk,) in cursor.fetchall()]
-        cursor.execute(_NEWEST_OF_EACH.format(narrow=sql), [places, *values, enough, enough])
-        ids = [pk for (pk,) in cursor.fetchall()]
+        places = _places(cursor, sight, search.institution_code)
+        walk = _Walk(cursor, places, _instants(search)[1], _NEXT_OF_EACH.format(narrow=sql), values)
+        ids = walk.newest(enough)
         beyond, known = beyond_condition(sight, lambda name: f"s.{name}")
         if beyond and sight.reaches_beyond:
             statement = _BEYOND.format(beyond=beyond, most=_MOST_BEYOND, narrow=sql)
             cursor.execute(statement, [*known, *values, enough])
             ids += [pk for (pk,) in cursor.fetchall()]
     return ids
+
+
+def _places(cursor: Any, sight: Sight, code: str) -> list[int]:
+    places = sorted(sight.institution_ids)
+    if not code:
+        return places
+    cursor.execute(
+        "SELECT id FROM hospitals_institution WHERE code = %s AND id = ANY(%s)", [code, places]
+    )
+    return [pk for (pk,) in cursor.fetchall()]
+
+
+class _Walk:
+    """The reports of several places from the newest to older ones, a stretch of each at a time."""
+
+    def __init__(
+        self, cursor: Any, places: list[int], end: datetime | None, sql: str, values: list[Any]
+    ) -> None:
+        self._cursor, self._sql, self._values = cursor, sql, values
+        start = end or datetime.max.replace(year=9000, tzinfo=UTC)
+        self._next = dict.fromkeys(
+            places, (start, 0)
+        )  # nothing at the very start: the end is exclusive
+        self._stretch = max(_SHORTEST_STRETCH, _AT_ONCE // max(1, len(places)))
+        self._hits: list[tuple[datetime, int]] = []
+        self._read = 0
+
+    def newest(self, enough: int) -> list[int]:
+        """The newest hits, as many as are needed where there are so many among the newest ``MOST_READ`` reports."""
+        while self._next and self._read < MOST_READ:
+            self._go_on()
+            # What is newer than every place's next has been seen whole.
+            seen_to = max(self._next.values(), default=None)
+            sure = sum(1 for hit in self._hits if seen_to is None or hit >= seen_to)
+            if sure >= enough:
+                break
+        return [pk for _, pk in sorted(self._hits, reverse=True)[:enough]]
+
+    def _go_on(self) -> None:
+        places = list(self._next)
+        at, last = zip(*self._next.values(), strict=True)
+        given = [*self._values, places, list(at), list(last), self._stretch]
+        self._cursor.execute(self._sql, given)
+        read: dict[int, list[tuple[datetime, int]]] = {place: [] for place in places}
+        for place, pk, reported_at, hit in self._cursor.fetchall():
+            read[place].append((reported_at, pk))
+            self._read += 1
+            if hit:
+                self._hits.append((reported_at, pk))
+        for place, found in read.items():
+            if len(found) < self._stretch:
+                del self._next[place]
+            else:
+                self._next[place] = min(found)
 
 
 def _has(terms: list[str]) -> tuple[str, list[Any]]:
