@@ -25,7 +25,6 @@ from hospitals.models import Institution, Invitation
 from hospitals.permissions import PROVINCE_WIDE, Role
 from hospitals.services import Guest
 
-
 # What is offered first may do least; systems are not invited.
 _OFFERED = (
     Role.CLINICIAN,

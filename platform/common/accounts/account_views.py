@@ -21,7 +21,6 @@ from common.accounts.models import OutsideIdentity, User
 from common.accounts.views import locked_page
 from common.errors import DomainError
 
-
 # What the authenticator app calls us. ASCII: percent signs for Han characters would treble the picture's squares.
 ISSUER = "Imaging cloud"
 
