@@ -26,13 +26,13 @@ def web(transactional_db: None, settings: Any, tmp_path: Path) -> Iterator[WebFa
     """
     started: list[Server] = []
 
-    def start(**environment: str) -> Server:
+    def start(**more: str) -> Server:
         port = free_port()
         server = Server(
             argv=list(children.web(port=port, threads=8).argv),
             url=f"http://127.0.0.1:{port}",
             log=tmp_path / f"web-{port}.log",
-            env={**os.environ, **environment(), **environment},
+            env={**os.environ, **environment(), **more},
         )
         server.start()
         started.append(server)
