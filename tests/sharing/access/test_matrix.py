@@ -187,6 +187,8 @@ class Way:
     lists: bool = False
     # The page shows the operation a study without its patient.
     masked: bool = False
+    # A file of names is for people, no system takes it.
+    people_only: bool = False
 
 
 def ways(world: World) -> list[Way]:
@@ -236,7 +238,14 @@ def ways(world: World) -> list[Way]:
         Way(f"{portal}view/{world.series}/slices.json"),
         Way(f"{portal}priors/", "text/html"),
         Way("/studies/", "text/html", {"patient_id": NUMBER}, lists=True),
-        Way("/studies/export.csv", "*/*", {"study_instance_uid": uid}, lists=True, masked=True),
+        Way(
+            "/studies/export.csv",
+            "*/*",
+            {"study_instance_uid": uid},
+            lists=True,
+            masked=True,
+            people_only=True,
+        ),
     ]
 
 
@@ -276,11 +285,12 @@ def test_every_way_to_a_study_opens_by_the_same_decision(
     found = []
     for way in ways(world):
         answer = _ask(client, way)
-        found.append((way.address, _opened(way, answer, world)))
+        opens = expected and not (way.people_only and role == "integrator")
+        found.append((way.address, _opened(way, answer, world), opens))
         if not expected:
             assert _said(answer, way) == [], way.address
 
-    wrong = [address for address, opened in found if opened is not expected]
+    wrong = [address for address, opened, opens in found if opened is not opens]
     assert wrong == []
     if world.user is not None:
         decided = decide(world.user, world.study).basis
