@@ -88,6 +88,13 @@ def list_senders(*, actor: User) -> QuerySet[MessageSender]:
     )
 
 
+def sender_exists(*, institution_id: int, application: str) -> bool:
+    """Whether a system of this name may send for the institution."""
+    return MessageSender.objects.filter(
+        institution_id=institution_id, application=application, active=True
+    ).exists()
+
+
 def _reached(actor: User) -> QuerySet[HospitalMessage]:
     reach: Reach = run_by(actor)
     rows = HospitalMessage.objects.all()
