@@ -139,6 +139,7 @@ def patch_page(dist: Path) -> None:
             f"{PACKAGE} is built differently than expected: no configuration in its page."
         )
     own = f'{config.group()}<script src="{BUILD}ndarray.js"></script>'
+    own += f'<script src="{BUILD}reports.js" defer></script>'
     text = text.replace(config.group(), "", 1).replace("<head>", f"<head>{own}", 1)
     # The configuration has said it already.
     text = re.sub(r',?window\.PUBLIC_URL="/";?', "", text)
@@ -220,7 +221,7 @@ def add_own(dist: Path) -> None:
     own = json.dumps({"zh": words} if words else {}, ensure_ascii=False, indent=1)
     config = (PARTS / "app-config.js").read_text(encoding="utf-8").replace("__WORDS__", own)
     (dist / "app-config.js").write_text(config, encoding="utf-8")
-    for name in ("sw.js", "ndarray.js"):
+    for name in ("sw.js", "ndarray.js", "reports.js"):
         shutil.copyfile(PARTS / name, dist / name)
 
 

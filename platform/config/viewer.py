@@ -126,6 +126,9 @@ def _filled(file: Path, root: Path) -> HttpResponse:
         "__ROOT__": get_script_prefix(),
         "__LANGUAGE__": "zh" if (get_language() or "").startswith("zh") else "en-US",
         "__PORTAL__": _("Provincial imaging cloud"),
+        "__REPORT__": _("Report"),
+        "__NO_REPORT__": _("The report cannot be shown now."),
+        "__CLOSE__": _("Close"),
     }
     write = escape if file.suffix == ".html" else _in_script
     text = re.sub(

@@ -32,6 +32,9 @@ document.documentElement.lang = __LANGUAGE__;
   window.imagingWord = word => own[__LANGUAGE__]?.Spoken?.[word] ?? word;
 }
 
+// The panel of reports beside the pictures (reports.js).
+window.imagingReports = { root: __ROOT__, report: __REPORT__, close: __CLOSE__, failed: __NO_REPORT__ };
+
 // The tour would cover the picture at the first visit.
 localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']));
 
