@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from common.audit.services import Actor
     from sharing.selectors.reports import ReportOfStudy
 
+Source = ReportVersion.Source  # for who sends and may not import tables
 _ACTIVE = "active"
 _NUMBER = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,128}")
 _ACCESSION = re.compile(r"[^\x00-\x1f\x7f-\x9f\\]{1,64}")
