@@ -84,9 +84,10 @@ def _agent(context: Context, value: str, modifier: str) -> Q:
     """``Organization/{code}``: where the person works; ``:identifier``: the account."""
     if modifier == "identifier":
         asked = token(value)
-        return (
-            Q(actor_name=asked.code) if asked.system in (None, ACCOUNT) and asked.code else NOTHING
-        )
+        if asked.system not in (None, ACCOUNT) or not asked.code:
+            return NOTHING
+        account = reads.account_id(asked.code)
+        return Q(actor_id=account) if account else Q(actor_id=None, actor_name=asked.code)
     code = reference_code(value, "Organization", base=context.base)
     return Q(actor_institution_code=code) if code else NOTHING
 

@@ -109,6 +109,12 @@ def names_of(actor_ids: Collection[int | None]) -> dict[int, str]:
     return {user.pk: str(user) for user in rows}
 
 
+def account_id(name: str) -> int | None:
+    """The number of an account, by which its entries are indexed; none for a job's or a command's name."""
+    rows = get_user_model().objects.filter(username=name)
+    return rows.values_list("pk", flat=True).first()
+
+
 def condition_of_person(person: Person) -> Q:
     """The entries about a person, as far as it is linked now.
 

@@ -14,7 +14,7 @@ from common.audit.search import TrailSearch
 from hospitals import selectors as hospitals
 from hospitals.errors import InstitutionUnknown
 from sharing.permissions import Basis
-from sharing.selectors.audit_trail import Identity
+from sharing.selectors.audit_trail import Identity, account_id
 
 RESULTS = (
     ("success", _("Success")),
@@ -47,11 +47,14 @@ class TrailForm(forms.Form):
     def wanted(self) -> TrailSearch:
         """The search; without a beginning that of the last month."""
         given = self.cleaned_data
+        actor = given["actor"].strip()
+        actor_id = account_id(actor) if actor else None
         since = given["since"] or timezone.localdate() - timedelta(days=DEFAULT_DAYS)
         return TrailSearch(
             since=_midnight(since),
             until=_midnight(given["until"] + timedelta(days=1)) if given["until"] else None,
-            actor=given["actor"].strip(),
+            actor="" if actor_id else actor,
+            actor_id=actor_id,
             workplace=given["workplace"].strip(),
             institution_id=_institution(given["institution"].strip()),
             action=given["action"],

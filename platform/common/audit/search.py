@@ -25,7 +25,7 @@ class TrailSearch:
 
     since: datetime | None = None
     until: datetime | None = None  # exclusive
-    actor: str = ""  # the name that was copied, whole
+    actor: str = ""  # the name that was copied of what is no account: a job, a command
     actor_id: int | None = None
     workplace: str = ""  # code of the actor's institution
     institution_id: int | None = None
@@ -42,6 +42,7 @@ class TrailSearch:
             ("at__gte", self.since),
             ("at__lt", self.until),
             ("actor_name", self.actor),
+            ("actor_id__isnull", True if self.actor else None),  # few, and the index finds them
             ("actor_id", self.actor_id),
             ("actor_institution_code", self.workplace),
             ("institution_id", self.institution_id),

@@ -8,6 +8,14 @@ import pytest
 from django.db import connection
 
 from common.accounts.models import User
+from common.storage import open_store
+
+
+@pytest.fixture(autouse=True)
+def _a_store_without_anchors(settings, tmp_path):
+    """The command compares with the object store: here one of the test alone."""
+    settings.OBJECT_STORE_URL = f"file://{tmp_path}/store"
+    open_store(settings.OBJECT_STORE_URL).check()
 
 
 @pytest.fixture
