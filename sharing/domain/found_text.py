@@ -22,11 +22,12 @@ class Span:
 def terms_of(typed: str) -> list[str]:
     """The terms that a text must all have, in the form in which texts are searched; without those that find nothing.
 
-    A single Latin letter or digit stands in every text and is left out.
+    A single Latin letter or digit alone stands in every text: nothing is looked for then.
     """
     words = unicodedata.normalize("NFKC", typed).lower().replace("\x00", "").split()
-    found = [word[:MOST_LETTERS] for word in words if len(word) > 1 or not word.isascii()]
-    return list(dict.fromkeys(found))[:MOST_TERMS]
+    if not any(len(word) > 1 or not word.isascii() for word in words):
+        return []
+    return list(dict.fromkeys(word[:MOST_LETTERS] for word in words))[:MOST_TERMS]
 
 
 def excerpt(texts: Sequence[str], terms: Sequence[str]) -> list[Span]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from common.ui.pages import actor_of, is_fragment, page
@@ -60,7 +61,7 @@ def report(request: HttpRequest, code: str, study_uid: str) -> HttpResponse:
     study = selectors.get_visible_study(
         actor=actor_of(request), study_instance_uid=study_uid, institution_code=code
     )
-    context = {"study": study, **_shown(request, study)}
+    context = {"study": study, "read_at": timezone.now(), **_shown(request, study)}
     return page(request, "sharing/report.html", context, fragment="sharing/_reports.html")
 
 

@@ -22,6 +22,7 @@ from sharing.domain.quick import Kind
 from sharing.models import Study
 from sharing.permissions import SEE_OPERATION, SEE_OWN, Role, sight_of
 from sharing.selectors import listing, portal
+from sharing.selectors.reports import report_states
 from sharing.services import federated
 from sharing.services.portal import SAVABLE
 from sharing.web.finding import persons_for
@@ -72,6 +73,9 @@ def study_list(request: HttpRequest) -> HttpResponse:
         **({} if is_fragment(request) else _choices(actor)),
         "may_search_patients": sight_of(actor).sees_something,
         "may_export": may_export(request),
+        "report_states": report_states(actor, [row.study.pk for row in found.rows if row.basis])
+        if found
+        else {},
         **persons,
         **asked,
     }

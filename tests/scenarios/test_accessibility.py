@@ -33,7 +33,7 @@ def also(portal: Portal, role: str) -> list[str]:
     person = portal.person.key
     return {
         "radiologist": [
-            study, f"{study}view/{portal.own.study_instance_uid}.1/", f"/patients/{person}/",
+            study, f"{study}report/", f"{study}view/{portal.own.study_instance_uid}.1/", f"/patients/{person}/",
             f"/emergency/{person}/", f"/consultations/new/?study=EAST/{portal.own.study_instance_uid}",
         ],
         "commission": [f"/audit/patients/{person}/", study],

@@ -13,7 +13,7 @@ from sharing.domain.found_text import excerpt, terms_of
         ("结节", ["结节"]),
         ("  右肺   结节 右肺", ["右肺", "结节"]),
         ("ＣＴ 8ｍｍ", ["ct", "8mm"]),
-        ("a 癌", ["癌"]),
+        ("a 癌", ["a", "癌"]),
         ("\x00ab", ["ab"]),
         ("a b c", []),
         ("x" * 100, ["x" * 64]),

@@ -205,7 +205,7 @@ def test_the_list_asks_the_same_number_of_queries_however_long_it_is(
     for number in range(4, 24):
         make_study(province.east, number, name="Zhao^Lei=赵^雷")
 
-    with django_assert_max_num_queries(22) as counted:  # ten of them are the reader's rights
+    with django_assert_max_num_queries(24) as counted:  # ten of them are the reader's rights
         client.get(reverse("sharing:studies"))
     many = len(counted)
     with django_assert_max_num_queries(many):

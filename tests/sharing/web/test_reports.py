@@ -8,7 +8,6 @@ import pytest
 from django.urls import reverse
 
 from common.audit.models import RepeatedAccess
-from sharing.models import ReportVersion
 from tests.support.pages import UID, Province, inline_parts, make_province
 from tests.support.reports import content, take
 
@@ -123,9 +122,16 @@ def test_the_light_viewer_says_that_there_is_a_report_and_not_what_it_says(
     assert "report-drawer" not in without.content.decode()
 
 
-def test_a_study_without_a_report_says_so(province: Province) -> None:
-    ReportVersion.objects.all()
+@pytest.mark.parametrize(("role", "told"), [("radiologist", True), ("commission", False)])
+def test_the_list_of_studies_says_the_state_of_their_reports(
+    province: Province, role: str, told: bool
+) -> None:
+    html = province.client(role).get(reverse("sharing:studies")).content.decode()
 
+    assert ("Amended" in html) is told
+
+
+def test_a_study_without_a_report_says_so(province: Province) -> None:
     html = province.client("radiologist").get(pages_of(f"{UID}.2")[1]).content.decode()
 
     assert "No report has been received" in html
