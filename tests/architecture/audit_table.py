@@ -63,6 +63,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "hospitals:invite": ("invitation.create",),
     "hospitals:join": ("invitation.accept", "account.create", "membership.grant"),
     "hospitals:person-end": ("membership.end",),
+    "hospitals:person-password": ("password.reset",),
     "hospitals:person-prolong": ("membership.prolong",),
     "hospitals:person-reset": ("second-factor.reset",),
     "hospitals:person-unlock": ("account.unlock",),

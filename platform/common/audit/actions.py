@@ -103,6 +103,7 @@ _ALL: list[Action] = [
         ("account.change", _("Account changed")),
         ("account.unlock", _("Lock of an account lifted")),
         ("password.change", _("Password changed")),
+        ("password.reset", _("Password reset by an administrator")),
         ("identity.confirm", _("Identity asked for again")),
         ("second-factor.set-up", _("Second factor set up")),
         ("second-factor.code", _("One-time code entered")),
