@@ -33,7 +33,7 @@ from hospitals.services.memberships import (
     prolong_membership,
 )
 from hospitals.services.origins import credentials_in_clear, open_origin
-from hospitals.services.people import release_lock, reset_second_factor
+from hospitals.services.people import release_lock, reset_password, reset_second_factor
 from hospitals.services.probing import probe
 from hospitals.services.regions import add_consortium, add_region
 from hospitals.services.rotation import Rotation, rotate_secrets
@@ -76,6 +76,7 @@ __all__ = [
     "record_origin_success",
     "release_lock",
     "rename_department",
+    "reset_password",
     "reset_second_factor",
     "restore_institution",
     "revoke_invitation",

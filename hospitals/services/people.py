@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from common.accounts import factors, sessions, throttle
+from common.accounts import factors, people, sessions, throttle
 from common.accounts.models import User
 from hospitals import permissions
 
@@ -20,6 +20,21 @@ def reset_second_factor(*, actor: User, user: User) -> None:
     permissions.require(permissions.keeps_person(actor, user))
     factors.remove_factor(actor=actor, user=user)
     sessions.end_sessions(actor=actor, user=user)
+
+
+@transaction.atomic
+def reset_password(*, actor: User, user: User) -> str:
+    """A one-time password for somebody who forgot theirs; their sessions end and their lock is released.
+
+    Raises:
+        NotPermitted: the account is not the actor's to keep.
+        AccountInvalid: it has no password.
+    """
+    permissions.require(permissions.keeps_person(actor, user))
+    password = people.reset_password(actor=actor, user=user)
+    sessions.end_sessions(actor=actor, user=user)
+    throttle.forgive(username=user.username)
+    return password
 
 
 def release_lock(*, actor: User, user: User) -> bool:

@@ -132,6 +132,24 @@ def reset(request: HttpRequest, membership_id: int) -> HttpResponse:
     return redirect("hospitals:person", membership_id=membership_id)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def new_password(request: HttpRequest, membership_id: int) -> HttpResponse:
+    """``/people/{membership}/password``: asks whether it is meant, then shows a one-time password, once."""
+    actor = actor_of(request)
+    row = selectors.get_kept_person(actor=actor, membership_id=membership_id)
+    permissions.require(permissions.keeps_person(actor, row.user))
+    context: dict[str, object] = {"row": row}
+    if request.method == "POST":
+        try:
+            context["password"] = services.reset_password(actor=actor, user=row.user)
+        except NotPermitted:
+            raise
+        except DomainError as error:
+            messages.error(request, said(error))
+            return redirect("hospitals:person", membership_id=membership_id)
+    return page(request, "hospitals/person_password.html", context)
+
+
 def own_roles(request: HttpRequest, account: Any) -> dict[str, Any]:
     """The roles of the reader's own account, for its page: today's, and those that come."""
     return {"memberships": selectors.list_lasting_memberships().filter(user_id=account.pk)}

@@ -17,6 +17,7 @@ urlpatterns = [
     path("<int:membership_id>/end", people.end, name="person-end"),
     path("<int:membership_id>/prolong", people.prolong, name="person-prolong"),
     path("<int:membership_id>/unlock", people.unlock, name="person-unlock"),
+    path("<int:membership_id>/password", people.new_password, name="person-password"),
     path("<int:membership_id>/reset", people.reset, name="person-reset"),
     path("systems/", systems.systems, name="systems"),
     path("systems/tokens/<int:token_id>/rotate", systems.rotate, name="token-rotate"),

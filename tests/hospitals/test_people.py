@@ -348,7 +348,7 @@ def test_an_account_that_opens_other_doors_too_is_not_the_administrators_to_rese
         user.refresh_from_db()
     with_factor(user)
 
-    for act in (services.reset_second_factor, services.release_lock):
+    for act in (services.reset_second_factor, services.release_lock, services.reset_password):
         with pytest.raises(NotPermitted):
             act(actor=keeper, user=user)
     assert factors.has_factor(user)
@@ -368,3 +368,36 @@ def test_a_lock_is_seen_and_released(
 
     assert throttle.locks_of(["li"]) == {}
     assert AuditEntry.objects.get(action="account.unlock").actor_name == "keeper"
+
+
+def test_a_forgotten_password_is_replaced_by_one_for_one_time(
+    at_work: Client, make_user: Any, hospital: Institution
+) -> None:
+    user = make_user("li", "radiologist", hospital)
+    user.set_password("a-long-pass-phrase")
+    user.save()
+    theirs = Client()
+    theirs.force_login(user)
+    address = reverse("hospitals:person-password", args=[membership_of(user).pk])
+    assert "value=" not in at_work.get(address).content.decode().split("<main")[1].split("csrf")[0]
+
+    page = at_work.post(address).content.decode()
+
+    once = page.split('readonly value="')[1].split('"')[0]
+    assert theirs.get("/accounts/").status_code == 302
+    answer = Client().post("/accounts/login/", {"username": "li", "password": once}, follow=True)
+    assert answer.redirect_chain[-1][0] == "/accounts/password/"
+    assert AuditEntry.objects.get(action="password.reset").actor_name == "keeper"
+    assert once not in str(list(AuditEntry.objects.values()))
+
+
+def test_who_has_no_password_is_given_none(
+    at_work: Client, make_user: Any, hospital: Institution
+) -> None:
+    user = make_user("li", "radiologist", hospital)
+
+    answer = at_work.post(reverse("hospitals:person-password", args=[membership_of(user).pk]))
+
+    assert answer.status_code == 302
+    user.refresh_from_db()
+    assert not user.has_usable_password()

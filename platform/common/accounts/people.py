@@ -45,6 +45,25 @@ def get_person(*, username: str) -> User:
 
 
 @transaction.atomic
+def reset_password(*, actor: User | str, user: User) -> str:
+    """A one-time password for somebody who forgot theirs; answers it: the only time it can be read.
+
+    It must be changed at the first log-in, and a second factor is asked for as before.
+
+    Raises:
+        AccountInvalid: a system has no password, and who logs in at a provider only has none either.
+    """
+    if user.is_system or not user.has_usable_password():
+        raise AccountInvalid(_("This account has no password."))
+    password = secrets.token_urlsafe(12)
+    user.set_password(password)
+    user.must_change_password = True
+    user.save(update_fields=["password", "must_change_password"])
+    audit.record(actor, "password.reset", obj=user)
+    return password
+
+
+@transaction.atomic
 def create_person(
     *, actor: User | str, username: str, name: str, is_system: bool = False
 ) -> tuple[User, str]:
