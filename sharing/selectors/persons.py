@@ -146,13 +146,19 @@ def find_persons(*, actor: User, search: PersonSearch) -> PersonPage:
         raise SearchTooLoose
     beyond = exact and treats(actor)
     found, cut = _exact(actor, search, beyond) if exact else _loose(actor, search)
-    rows = _rows(actor, found, search, beyond=beyond)
+    found = list(dict.fromkeys(found))
     start = (max(search.page, 1) - 1) * PAGE
+    if (
+        search.about_studies and not exact
+    ):  # in the order of the studies that match: a page is enough
+        rows = _rows(actor, found[start : start + PAGE], beyond=beyond)
+    else:
+        rows = _newest_first(_rows(actor, found, beyond=beyond))[start : start + PAGE]
     page = PersonPage(
         search=search,
-        rows=_with_patients(actor, rows[start : start + PAGE], beyond=beyond),
-        count=len(rows),
-        more=len(rows) > start + PAGE,
+        rows=_with_patients(actor, rows, beyond=beyond),
+        count=len(found),
+        more=len(found) > start + PAGE,
         cut=cut,
     )
     _note(actor, search, page)
@@ -176,7 +182,7 @@ def get_person(*, actor: User, key: str) -> Person:
 def get_person_row(*, actor: User, person: Person) -> PersonRow:
     """What ``actor`` may know of a person that ``get_person`` gave."""
     beyond = _was_found(actor, person)
-    row = _rows(actor, [person.pk], PersonSearch(), beyond=beyond)
+    row = _rows(actor, [person.pk], beyond=beyond)
     return _with_patients(actor, row, beyond=beyond)[0]
 
 
@@ -389,11 +395,8 @@ def _of_body_part(part: str) -> Q:
     return Q(study_description__iregex=pattern_of(region)) | Q(Exists(examined))
 
 
-def _rows(
-    actor: User, persons: Sequence[int], search: PersonSearch, *, beyond: bool
-) -> list[PersonRow]:
-    """A row for each person, newest examination first; patients come later, for the page alone."""
-    ids = list(dict.fromkeys(persons))
+def _rows(actor: User, ids: Sequence[int], *, beyond: bool) -> list[PersonRow]:
+    """A row for each person; patients come later, for the page alone."""
     seen = _summaries(visible_studies(actor).filter(person__in=ids))
     all_of = (
         _summaries(Study.objects.filter(person__in=ids).exclude(institution__state=LEFT))
@@ -415,6 +418,10 @@ def _rows(
             total=max(count, every.count if every else 0),
         )
         rows.append(row if shown is None else shown.fill(row))
+    return rows
+
+
+def _newest_first(rows: list[PersonRow]) -> list[PersonRow]:
     return sorted(rows, key=lambda row: (row.last or date.min, row.person.pk), reverse=True)
 
 
