@@ -27,6 +27,7 @@ _TONES = {
     "onboarding": "busy",
     "incomplete": "warn", "suspended": "warn", "open": "warn", "received": "busy",
     "failed": "bad", "left": "bad",
+    "asked": "busy", "accepted": "busy", "answered": "good", "declined": "warn", "expired": "warn",
     "final": "good", "amended": "good", "preliminary": "warn", "cancelled": "bad", "entered-in-error": "bad",
 }  # fmt: skip
 
