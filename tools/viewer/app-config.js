@@ -5,6 +5,24 @@
 window.PUBLIC_URL = __BUILD__;
 window.PUBLIC_LIB_URL = __BUILD__ + '${component}/';
 
+// In a frame of another site (a launch, ADR 0028) a browser may refuse storage: then it lasts as long as the page.
+for (const name of ['localStorage', 'sessionStorage']) {
+  try {
+    window[name].getItem('');
+  } catch {
+    const kept = new Map();
+    const storage = {
+      getItem: key => kept.get(String(key)) ?? null,
+      setItem: (key, value) => void kept.set(String(key), String(value)),
+      removeItem: key => void kept.delete(String(key)),
+      clear: () => kept.clear(),
+      key: at => [...kept.keys()][at] ?? null,
+      get length() { return kept.size; },
+    };
+    Object.defineProperty(window, name, { value: storage, configurable: true });
+  }
+}
+
 // A service worker of an older installation would go on serving its own copies.
 if (navigator.serviceWorker) {
   navigator.serviceWorker.getRegistrations().then(all =>
