@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import structlog
+from django.db.models import Q
 from django.utils import timezone as django_timezone
 
 from common.archive import documents, keys
@@ -36,6 +37,7 @@ PDF, SR = "application/pdf", "application/dicom"
 # A series of pictures is not opened to look for reports; of a few objects, each may be one.
 _MODALITIES = ("SR", "DOC", "OT", "")
 _FEW = 5
+_MAY_HOLD_REPORTS = Q(modality__in=_MODALITIES) | Q(instance_count__lte=_FEW)
 _MOST_OF_A_SERIES = 200
 _FIRST_YEAR = 1900
 _PDF_DATA, _PDF_LENGTH = "00420011", "00420015"
@@ -49,12 +51,19 @@ def read_reports(*, study_id: int) -> int:
     held = ReportVersion.objects.filter(report__study=study).exclude(document_instance_uid="")
     known = set(held.values_list("document_instance_uid", flat=True))
     found = 0
-    for series in study.series.filter(current__isnull=False).select_related("current"):
-        if series.modality in _MODALITIES or series.instance_count <= _FEW:
-            for index, entry, attributes in _reports(series):
-                if entry.sop_instance_uid not in known:  # an object never changes
-                    found += _take_in(study, series, index, entry, attributes)
+    held_series = study.series.filter(current__isnull=False).filter(_MAY_HOLD_REPORTS)
+    for series in held_series.select_related("current"):
+        for index, entry, attributes in _reports(series):
+            if entry.sop_instance_uid not in known:  # an object never changes
+                found += _take_in(study, series, index, entry, attributes)
     return found
+
+
+def studies_to_read() -> Iterator[int]:
+    """The ids of the studies in which a report may lie, in portions; nothing is read of the others."""
+    series = Series.objects.filter(current__isnull=False).filter(_MAY_HOLD_REPORTS)
+    ids = series.order_by("study_id").values_list("study_id", flat=True).distinct()
+    yield from ids.iterator(chunk_size=2_000)
 
 
 def _reports(series: Series) -> Iterator[tuple[SeriesIndex, InstanceEntry, dict[str, Any]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
@@ -89,6 +90,21 @@ def test_a_study_that_is_archived_is_read_for_its_reports(
 
     assert asked == [{"study_id": 7}]
     assert not OutboxEvent.objects.exists()
+
+
+def test_studies_that_were_archived_before_are_read_by_a_command(
+    place: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["pydicom/test_files/test-sr.dcm", "cornerstone/ctimage.dcm"]
+    archive.archive_files(place, [row(name).path for name in names], tmp_path=tmp_path)
+
+    call_command("read_reports")
+    call_command("read_reports")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "2 studies read, 1 new reports.",
+        "2 studies read, 0 new reports.",
+    ]
 
 
 def coded(meaning: str, value: str = "X", scheme: str = "99T") -> Sequence:
