@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from sharing.models import SavedSearch
+from sharing.models import SavedSearch, Series, Study
 from tests.support.pages import make_province, make_study
 
 pytestmark = pytest.mark.django_db
@@ -80,3 +80,18 @@ def test_thirty_are_enough(province) -> None:
         client.post(reverse("sharing:saved-save"), {"name": f"第{number}个", "modality": "CT"})
 
     assert SavedSearch.objects.count() == 30
+
+
+def test_a_part_of_the_body_is_found_by_its_description_and_by_its_series(province) -> None:
+    by_series = make_study(province.east, 8, name="Zhou^Jie=周^杰")
+    Study.objects.filter(pk=by_series.pk).update(study_description="Routine")
+    Series.objects.filter(study=by_series).update(body_part_examined="KNEE")
+    client = province.client("radiologist")
+
+    chest = client.post(reverse("sharing:studies"), {"body_part": "chest"}).content.decode()
+    limbs = client.post(reverse("sharing:studies"), {"body_part": "limbs"}).content.decode()
+
+    assert chest.count("<tr data-row>") == 2
+    assert "周杰" not in chest
+    assert limbs.count("<tr data-row>") == 1
+    assert "周杰" in limbs

@@ -34,6 +34,13 @@
     bar.querySelector("[data-say]").textContent = bar.dataset[n === 0 ? "none" : n === 1 ? "one" : "two"];
     bar.querySelector("button[data-go]").disabled = n !== 2;
   };
+  // A table that is wider than its place is scrolled by keyboard too.
+  const reachable = () => document.querySelectorAll(".scroll").forEach((box) => {
+    if (box.scrollWidth > box.clientWidth && !box.querySelector("a, button, input, select, [tabindex]")) box.tabIndex = 0;
+  });
+  reachable();
+  window.addEventListener("resize", reachable);
+  document.addEventListener("htmx:afterSettle", reachable);
   // A small picture that cannot be drawn leaves the words behind it.
   document.addEventListener("error", (event) => {
     if (event.target instanceof HTMLImageElement && event.target.loading === "lazy") event.target.remove();
