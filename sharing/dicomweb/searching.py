@@ -34,6 +34,7 @@ _DEEP = 1_000  # results to be skipped, which each of them would have to read
 # Of the newest studies so many are walked over, at least, before an index is asked for all that match.
 _CHEAP, _MARGIN, _PROBED = 4_000, 2.5, 1_000
 _PROBED_FOR_SERIES = 6_000
+_FEW = 20_000  # of which each is asked whether a person's reason reaches it
 # What no index answers may take so long; then the searcher is asked for a narrower key.
 _TIMEOUT_MS = 8_000
 TOO_SLOW = (
@@ -113,6 +114,7 @@ class FoundSeries(NamedTuple):
 
 _STUDY_WIDTH = len(FoundStudy._fields)
 _DAY = FoundStudy._fields.index("study_date")
+_SHARED = FoundStudy._fields.index("shared")
 
 
 def search_studies(search: Search, within: Within) -> tuple[list[FoundStudy], bool]:
@@ -135,6 +137,11 @@ def _found(condition: Condition, within: Within, search: Search) -> list[tuple[A
     if condition.share == 0 or within.beyond.only_person is not None or wanted > MAX_RESULTS:
         limited = bool(search.keys) and condition.share != 0
         seen = sight("s", within)
+        plain = replace(within, one_copy=True)
+        rows = _rows(*_looked_up(condition, plain, search, seen), limited=limited)
+        # To plan the question for better copies takes longer than to look up a number; few studies have any.
+        if not any(row[_SHARED] for row in rows):
+            return rows
         return _rows(*_looked_up(condition, within, search, seen), limited=limited)
     near = replace(search, offset=0, limit=wanted - 1)
     found = _in_institutions(condition, within, near) if within.institution_ids else []
@@ -167,18 +174,26 @@ def _beyond(
     """
     where, params = condition.of("s"), list(condition.params)
     where += _no_better_copy(condition, within, params)
+    size = search.page_size + 1
     day = last[_DAY] if last else None
-    if day is not None:
-        where, params = f"s.study_date >= %s AND {where}", [day, *params]
-    few = condition.indexed and condition.share is not None
-    if few and (condition.share or 0) * frequency.study_count() <= _CHEAP:
+    if day is None and _few(condition):
         seen, of_seen = beyond("s", within)
-        ids = f"SELECT s.id, s.study_date FROM sharing_study s WHERE {seen} AND {where} OFFSET 0"  # noqa: S608
+        ids = f"SELECT s.id, s.study_date FROM sharing_study s WHERE {where} AND {seen} OFFSET 0"  # noqa: S608
         ids = f"SELECT * FROM ({ids}) s ORDER BY {_NEWEST} LIMIT %s"  # noqa: S608
-        params = [*of_seen, *params, search.page_size + 1]
+        params = [*params, *of_seen, size]
     else:
-        ids, params = newest_beyond(within, (where, params), search.page_size + 1)
+        on, of_on = _days(search)
+        if day is not None:
+            on, of_on = f"{on} AND s.study_date >= %s", (*of_on, day)
+        ids, params = newest_beyond(within, (where, params), size, on=(on, list(of_on)))
     return f"SELECT {_STUDY} FROM ({ids}) p JOIN sharing_study s ON s.id = p.id", params  # noqa: S608
+
+
+def _few(condition: Condition) -> bool:
+    """Whether an index leads to few enough for each of them to be asked whose it is."""
+    if not condition.indexed or condition.share is None:
+        return False
+    return condition.share * frequency.study_count() <= _FEW
 
 
 def _newest_first(row: tuple[Any, ...]) -> tuple[bool, int, int]:
@@ -326,7 +341,7 @@ def _newest(
     if len(sights) > _ONE_BY_ONE:
         sights = [whole("s", within)]
     if of_beyond and within.beyond is not None:
-        ids, params = newest_beyond(within, (f"TRUE{days}", list(of_days)), among)
+        ids, params = newest_beyond(within, ("TRUE", []), among, on=(days, list(of_days)))
         sights.append((f"s.id IN (SELECT id FROM ({ids}) k)", params))  # noqa: S608
     one = "(SELECT s.* FROM sharing_study s WHERE {sight}{days} ORDER BY {newest} LIMIT %s)"
     union = " UNION ALL ".join(

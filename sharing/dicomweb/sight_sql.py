@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sharing.permissions import NOTHING, Sight, beyond_condition, persons_source
+from sharing.permissions import NOTHING, Sight, beyond_condition, person_arms
 from sharing.selectors import codes
 
 NEWEST = "s.study_date DESC NULLS LAST, s.id DESC"
@@ -26,6 +26,7 @@ class Within:
     common_root: bool
     beyond: Sight | None = None
     at: int | None = None
+    one_copy: bool = False  # nothing that is found has other copies
 
     @classmethod
     def of(cls, sight: Sight, institution_code: str = "") -> Within:
@@ -48,7 +49,8 @@ class Within:
     @property
     def several(self) -> bool:
         """Whether more than one institution may answer, so that a study may be found twice."""
-        return len(self.institution_ids) > 1 or (self.beyond is not None and self.at is None)
+        many = len(self.institution_ids) > 1 or (self.beyond is not None and self.at is None)
+        return many and not self.one_copy
 
     @property
     def institution_of(self) -> Callable[[str], int | None] | None:
@@ -71,12 +73,8 @@ def beyond(alias: str, within: Within) -> Sql:
     if within.beyond is None:
         return "FALSE", []
     sql, params = beyond_condition(within.beyond, lambda name: f"{alias}.{name}")
-    if within.at is not None:
-        return f"({alias}.institution_id = %s AND {sql})", [within.at, *params]
-    if within.institution_ids:
-        sql = f"({alias}.institution_id <> ALL(%s::bigint[]) AND {sql})"
-        params = [list(within.institution_ids), *params]
-    return sql, params
+    elsewhere, of_elsewhere = _elsewhere(alias, within)
+    return f"({elsewhere} AND {sql})", [*of_elsewhere, *params]
 
 
 def sight(alias: str, within: Within) -> Sql:
@@ -88,30 +86,51 @@ def sight(alias: str, within: Within) -> Sql:
     return f"({wide} OR {narrow})", [*of_wide, *of_narrow]
 
 
-def newest_beyond(within: Within, condition: Sql, limit: int) -> Sql:
-    """Ids of the newest studies beyond the institutions that meet a condition on ``s``, each person read in its own
-    order; the query has the columns ``id`` and ``study_date``."""
+def newest_beyond(within: Within, condition: Sql, limit: int, *, on: Sql = ("", [])) -> Sql:
+    """Ids of the newest studies beyond the institutions that meet a condition on ``s``; the query has the columns
+    ``id`` and ``study_date``. ``on``: what is asked of the day (" AND …"), which a person's index answers.
+
+    Each person's studies are read by the person's own index and nothing else: OFFSET 0 keeps the planner from asking
+    another one again for each person.
+    """
     sees = within.beyond or NOTHING
+    days, of_days = on
+    seen, of_seen = beyond("s", within)
+    whole_condition = (f"{seen} AND {condition[0]}", [*of_seen, *condition[1]])
     if sees.only_person is not None:
-        return _newest(within, ("s.person_id = %s", [sees.only_person]), condition, limit)
-    one, of_one = _newest(within, ("s.person_id = p.id", []), condition, limit)
-    persons, of_persons = persons_source(sees)
-    # Of names and placeholders; every value is a parameter, here as below.
-    arms = [f"SELECT k.* FROM ({persons}) p (id) CROSS JOIN LATERAL ({one}) k"]  # noqa: S608
-    params = [*of_persons, *of_one]
+        return _newest(
+            f"s.person_id = %s{days}", [sees.only_person, *of_days], whole_condition, limit
+        )
+    arms, params = [], []
+    elsewhere, of_elsewhere = _elsewhere("s", within)
+    for (persons, of_persons), (left, of_left) in person_arms(sees, lambda name: f"s.{name}"):
+        clause = f"{elsewhere} AND {left} AND {condition[0]}"
+        values = [*of_elsewhere, *of_left, *condition[1]]
+        one, of_one = _newest(f"s.person_id = p.id{days}", of_days, (clause, values), limit)
+        # Of names and placeholders; every value is a parameter, here as below.
+        arms.append(f"SELECT k.* FROM ({persons}) p (id) CROSS JOIN LATERAL ({one}) k")  # noqa: S608
+        params += [*of_persons, *of_one]
     if sees.studies:
-        single = ("s.id = ANY(%s::bigint[])", [sorted(sees.studies)])
-        one, of_one = _newest(within, single, condition, limit)
+        single = [sorted(sees.studies), *of_days]
+        one, of_one = _newest(f"s.id = ANY(%s::bigint[]){days}", single, whole_condition, limit)
         arms.append(f"({one})")
         params += of_one
     union = " UNION ".join(arms)
     return f"SELECT * FROM ({union}) s ORDER BY {NEWEST} LIMIT %s", [*params, limit]  # noqa: S608
 
 
-def _newest(within: Within, of: Sql, condition: Sql, limit: int) -> Sql:
-    seen, of_seen = beyond("s", within)
+def _elsewhere(alias: str, within: Within) -> Sql:
+    """Beyond the institutions that are seen whole; under the root of one institution, at that one."""
+    if within.at is not None:
+        return f"{alias}.institution_id = %s", [within.at]
+    if within.institution_ids:
+        return f"{alias}.institution_id <> ALL(%s::bigint[])", [list(within.institution_ids)]
+    return "TRUE", []
+
+
+def _newest(of: str, of_params: list[Any], condition: Sql, limit: int) -> Sql:
     sql = (
-        "SELECT s.id, s.study_date FROM sharing_study s"  # noqa: S608
-        f" WHERE {of[0]} AND {seen} AND {condition[0]} ORDER BY {NEWEST} LIMIT %s"
+        f"SELECT s.id, s.study_date FROM (SELECT s.* FROM sharing_study s WHERE {of} OFFSET 0) s"  # noqa: S608
+        f" WHERE {condition[0]} ORDER BY {NEWEST} LIMIT %s"
     )
-    return sql, [*of[1], *of_seen, *condition[1], limit]
+    return sql, [*of_params, *condition[1], limit]

@@ -14,7 +14,7 @@ from sharing.permissions.bases import (
 )
 from sharing.permissions.conditions import (
     beyond_condition,
-    persons_source,
+    person_arms,
     sight_condition,
     visible,
 )
@@ -55,7 +55,7 @@ __all__ = [
     "forget_sights",
     "launch_of",
     "open_encounters",
-    "persons_source",
+    "person_arms",
     "registers_at",
     "require_desk",
     "sight_condition",

@@ -64,24 +64,30 @@ def beyond_condition(sight: Sight, column: Column) -> Sql:
     return _any([_beyond(sight, column)])
 
 
-def persons_source(sight: Sight) -> Sql:
-    """The persons of whom something may be seen, as a query of one column; a consent's scope is asked of each study."""
-    sql = ["SELECT unnest(%s::bigint[])"]
-    params: list[Any] = [sorted(sight.persons)]
+def person_arms(sight: Sight, column: Column) -> list[tuple[Sql, Sql]]:
+    """The persons of whom something may be seen, as queries of one column, each with the condition that a study of
+    such a person still has to meet: the scope of consents, and that its institution has not left."""
     now = timezone.now()
+    left = f"{column('institution_id')} <> ALL(%s::bigint[])" if sight.left else "TRUE"
+    of_left: list[Any] = [sorted(sight.left)] if sight.left else []
+    sql: str = "SELECT unnest(%s::bigint[])"
+    params: list[Any] = [sorted(sight.persons)]
     if sight.crowd and sight.crowd.encounters_at:
-        sql.append(
-            "SELECT lp.person_id FROM sharing_encounter en JOIN sharing_localpatient lp ON lp.id = en.patient_id"  # noqa: S608
-            f" WHERE{_OPEN_ENCOUNTERS}"
+        sql += (
+            " UNION SELECT lp.person_id FROM sharing_encounter en"  # noqa: S608
+            f" JOIN sharing_localpatient lp ON lp.id = en.patient_id WHERE{_OPEN_ENCOUNTERS}"
         )
         params += [list(sight.crowd.encounters_at), now, now]
+    arms: list[tuple[Sql, Sql]] = [((sql, params), (left, of_left))]
     if sight.crowd and sight.crowd.consents_at:
-        sql.append(
-            "SELECT lp.person_id FROM sharing_consent c JOIN sharing_localpatient lp ON lp.id = c.patient_id"  # noqa: S608
-            f" WHERE{_GIVEN_CONSENTS}"
+        persons = (
+            "SELECT DISTINCT lp.person_id FROM sharing_consent c"  # noqa: S608
+            f" JOIN sharing_localpatient lp ON lp.id = c.patient_id WHERE{_GIVEN_CONSENTS}"
         )
-        params += [list(sight.crowd.consents_at), sight.crowd.user_id, now, now]
-    return " UNION ".join(sql), params
+        given: list[Any] = [list(sight.crowd.consents_at), sight.crowd.user_id, now, now]
+        within, of_within = _consent(sight.crowd, column, now)
+        arms.append(((persons, given), (f"{within} AND {left}", [*of_within, *of_left])))
+    return arms
 
 
 def visible(sight: Sight, prefix: str = "") -> Q:

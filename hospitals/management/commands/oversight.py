@@ -16,7 +16,7 @@ from hospitals.permissions import overseen_ids
 from hospitals.services import grants
 
 ACTOR = "manage.py oversight"
-_KINDS = {
+_KINDS: dict[str, Any] = {
     "institution": selectors.get_institution,
     "consortium": selectors.get_consortium,
     "region": selectors.get_region,

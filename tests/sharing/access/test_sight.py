@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -313,12 +314,13 @@ def test_of_copies_the_primary_one_that_is_visible_answers(world: World) -> None
 def test_a_right_that_is_withdrawn_works_within_five_seconds(
     world: World, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: Any = {
+    ways: dict[str, Callable[[], Any]] = {
         "encounter": lambda: access.open_encounter(world.home, world.patient.person),
         "consent": lambda: access.give_consent(world.home, world.patient),
         "emergency": lambda: access.break_glass(world.user, world.home, world.patient),
         "membership": lambda: access.open_encounter(world.home, world.patient.person),
-    }[how]()
+    }
+    made = ways[how]()
     permissions.forget_sights()
     selectors.forget_places()
     assert selectors.place_study(actor=world.user, study_instance_uid="1.2")
