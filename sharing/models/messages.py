@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+# Table 0357 in words; the text beside them, which is also the sender's, names the field in English.
+CONDITIONS = {
+    "100": _("Segments are missing, too many or in the wrong place"),
+    "101": _("A field that is needed is empty"),
+    "102": _("A field has not the form that it must have"),
+    "103": _("A code is in no table"),
+    "200": _("Messages of this type are not read here"),
+    "204": _("A number is known as something else"),
+    "205": _("A number is already that of somebody else"),
+}
 
 
 class MessageSender(models.Model):
@@ -108,3 +125,8 @@ class HospitalMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}^{self.event} {self.pk}"
+
+    @property
+    def condition_words(self) -> StrOrPromise:
+        """What stood in its way, in the reader's language."""
+        return CONDITIONS.get(self.condition, _("It could not be done"))
