@@ -10,7 +10,9 @@ class SharingConfig(AppConfig):
     def ready(self) -> None:
         """Tell the audit trail whose study it is that an entry is about."""
         # Here and not above: the tables exist only once the applications are loaded.
-        from common import audit
+        from common import audit, privacy
         from sharing.selectors.pseudonyms import StudySubjects
+        from sharing.services import rotation
 
         audit.set_subjects(StudySubjects())
+        privacy.on_rotation("patients", rotation.rotate_identities)

@@ -134,6 +134,23 @@ def rotated(stored: bytes | bytearray | memoryview, *, context: str = "") -> byt
     return encrypt(decrypt(stored, context=context), context=context)
 
 
+_rotations: dict[str, Callable[[], int]] = {}
+
+
+def on_rotation(name: str, rotate: Callable[[], int]) -> None:
+    """Announce who encrypts its columns anew when keys change; ``rotate`` says how many values it did."""
+    _rotations[name] = rotate
+
+
+def rotate_announced() -> dict[str, int]:
+    """Have everybody who was announced encrypt anew; how many values of each.
+
+    Raises:
+        Undecipherable: the key of one of them is not among FIELD_KEYS any more.
+    """
+    return {name: rotate() for name, rotate in sorted(_rotations.items())}
+
+
 def lookup_hash(text: str, *, purpose: str = "") -> bytes:
     """The keyed hash (HMAC-SHA-256) by which an encrypted text is found again.
 

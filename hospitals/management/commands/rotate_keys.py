@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from common import privacy
 from common.accounts import factors
 from hospitals import services
 
@@ -21,6 +22,8 @@ class Command(BaseCommand):
         )
         if generators:
             self.stdout.write(f"{generators} keys of second factors were encrypted anew.")
+        for name, count in privacy.rotate_announced().items():
+            self.stdout.write(f"{name}: {count} values were encrypted anew.")
         if done.unreadable:
             raise CommandError(
                 "No key of FIELD_KEYS opens the secret of: "

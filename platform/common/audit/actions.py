@@ -64,6 +64,7 @@ _ALL: list[Action] = [
         ("charset.preview", _("Repair of texts looked at beforehand")),
         ("charset.repair", _("Repair of texts started")),
         ("charset.undo", _("Repair of texts taken back")),
+        ("patient.rotate-keys", _("Identities of patients encrypted anew")),
     ),
     *_of(events.PATIENT, "U", ("patient.register", _("Patient registered"))),
     *_of(events.PATIENT, "R", ("patient.unmask", _("Identity shown in full")), looks=True),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import Error, connection, transaction
 
+from common import privacy
 from common.audit.models import AuditEntry
 from sharing.errors import (
     AlreadyOnePerson,
@@ -18,8 +19,9 @@ from sharing.errors import (
     ReasonRequired,
 )
 from sharing.models import LinkCandidate, LinkEvent, LocalPatient, Study
+from sharing.selectors.identities import opened
 from sharing.selectors.persons import resolve
-from sharing.services import linking
+from sharing.services import linking, rotation
 from tests.support.archive import make_indexed_study, make_institution, make_user
 from tests.support.patients import FEMALE_ID, LEAP_ID, MALE_ID, assigned, registered, tables
 
@@ -262,3 +264,18 @@ def test_decisions_are_in_the_audit_without_values(hospitals, admin):
     texts = " ".join(str(each.detail) for each in entries)
     assert MALE_ID not in texts
     assert entries.filter(action="person.link", detail__person=a.person.key).count() == 1
+
+
+def test_identities_are_encrypted_anew_when_the_key_changes_and_found_as_before(
+    hospitals, settings
+):
+    patient = registered(hospitals[0], "1", phone="13800005678", **HIS)
+    settings.FIELD_KEYS = ["another-key-another-key-another-key-1", *settings.FIELD_KEYS]
+
+    assert privacy.rotate_announced()["patients"] == 2
+
+    settings.FIELD_KEYS = settings.FIELD_KEYS[:1]
+    patient.refresh_from_db()
+    assert opened("resident_id", patient.resident_id) == MALE_ID
+    assert opened("phone", patient.phone) == "13800005678"
+    assert rotation.rotate_identities() == 0
