@@ -11,7 +11,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -48,8 +48,8 @@ from sharing.domain.question import (
     require_bounded,
 )
 from sharing.errors import TooManyReadersWait
-from sharing.models import DiscoveryWindow
-from sharing.permissions import sight_of
+from sharing.models import DiscoveryWindow, LocalPatient
+from sharing.permissions import sight_of, viewer_key
 from sharing.services import indexing
 
 if TYPE_CHECKING:
@@ -89,22 +89,33 @@ class _Ask:
         return replace(blank, **found)  # type: ignore[arg-type]
 
 
-def ask(*, actor: User, question: Question, institution_code: str = "") -> Coverage:
+def ask(
+    *, actor: User, question: Question, institution_code: str = "", person_id: int | None = None
+) -> Coverage:
     """Ask every hospital that ``actor`` may see, or the one named; returns at the deadline at the latest.
+
+    Where the question is about a person whose examinations ``actor`` may see everywhere (an encounter, a consent, an
+    emergency), every hospital that knows the person is asked.
 
     Raises:
         QuestionUnbounded: many studies of every hospital would answer it.
         TooManyReadersWait: this process is asking for others already.
     """
     require_bounded(question)
-    key = (actor.pk, institution_code, question.fuzzy, *sorted(question.keys.items()))
+    key = (
+        viewer_key(actor),
+        person_id,
+        institution_code,
+        question.fuzzy,
+        *sorted(question.keys.items()),
+    )
     kept = _recent.get(key)
     if kept is not None:
         return kept
     if not _questions.acquire(blocking=False):
         raise TooManyReadersWait
     try:
-        coverage = _ask(actor, question, institution_code)
+        coverage = _ask(actor, question, institution_code, person_id)
     finally:
         _questions.release()
     _recent.put(key, coverage)
@@ -148,9 +159,10 @@ def coverage_of(*, actor: User, coverage_id: str) -> Coverage:
     return Coverage.from_json(kept)
 
 
-def _ask(actor: User, question: Question, institution_code: str) -> Coverage:
+def _ask(actor: User, question: Question, institution_code: str, person_id: int | None) -> Coverage:
     asked_at = timezone.now()
-    to_ask, refused = _hospitals(actor, question, institution_code, asked_at)
+    among = _asked_by(actor, person_id)
+    to_ask, refused = _hospitals(actor, question, institution_code, among, asked_at)
     answers = _Round(to_ask, fuzzy=question.fuzzy).run()
     coverage = Coverage(
         id=secrets.token_urlsafe(12),
@@ -178,14 +190,14 @@ def _ask(actor: User, question: Question, institution_code: str) -> Coverage:
 
 
 def _hospitals(
-    actor: User, question: Question, institution_code: str, now: datetime
+    actor: User, question: Question, institution_code: str, among: Collection[int], now: datetime
 ) -> tuple[list[_Ask], list[HospitalAnswer]]:
     """Whom to ask, the reader's own first; and those that may not be asked, with the reason."""
     sight = sight_of(actor)
-    known = _known_as_of(sight.institution_ids)
+    known = _known_as_of(among)
     to_ask: list[_Ask] = []
     refused: list[HospitalAnswer] = []
-    for code, name, institution_id, policy in hospitals.list_policies(sight.institution_ids):
+    for code, name, institution_id, policy in hospitals.list_policies(among):
         if institution_code not in ("", code):
             continue
         keys = keys_for(question, code)
@@ -205,6 +217,15 @@ def _hospitals(
             to_ask.append(_Ask(policy, keys, known.get(institution_id)))
     to_ask.sort(key=lambda each: each.policy.institution_id not in sight.own)
     return to_ask, refused
+
+
+def _asked_by(actor: User, person_id: int | None) -> frozenset[int]:
+    """The institutions whose lists ``actor`` may have looked into."""
+    sight = sight_of(actor)
+    if person_id is None or sight.basis_of_person(person_id) is None:
+        return sight.institution_ids
+    rows = LocalPatient.objects.filter(person_id=person_id).exclude(institution_id__in=sight.left)
+    return sight.institution_ids | frozenset(rows.values_list("institution_id", flat=True))
 
 
 def _why_not_asked(policy: PullPolicy | None) -> str:

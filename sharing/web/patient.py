@@ -135,7 +135,8 @@ def _ask(actor: User, person_id: int) -> dict[str, object]:
     """Ask every hospital that gave this patient a number; what is new is in the time line afterwards."""
     numbers = timeline.numbers_of(person_id)
     try:
-        coverage = federated.ask(actor=actor, question=federated.question_of_numbers(numbers))
+        question = federated.question_of_numbers(numbers)
+        coverage = federated.ask(actor=actor, question=question, person_id=person_id)
     except DomainError as error:
         return {"not_asked": error.code}
     return {"coverage": coverage}

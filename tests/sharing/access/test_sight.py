@@ -19,6 +19,7 @@ from sharing.dicomweb.sight_sql import Within
 from sharing.models import Encounter, LocalPatient, Series, Study
 from sharing.permissions import Basis, decide, grounds, sight_of
 from sharing.selectors import codes
+from sharing.services import federated
 from tests.support import access, archive
 
 pytestmark = pytest.mark.django_db
@@ -364,3 +365,19 @@ def test_many_encounters_are_not_read_one_by_one(db: None) -> None:
     assert sight.basis_of_person(study.person_id or 0) is Basis.ENCOUNTER
     assert not decide(user, hidden)
     assert Encounter.objects.count() == grounds.FEW + 1
+
+
+def test_hospitals_that_know_a_person_are_asked_where_the_person_may_be_seen(world: World) -> None:
+    """*Ask the hospitals now* reaches as far as the reason does, and no further."""
+    access.open_encounter(world.home, world.patient.person)
+    permissions.forget_sights()
+    own = frozenset({world.home.pk})
+
+    assert federated._asked_by(world.user, None) == own
+    assert federated._asked_by(world.user, world.stranger.person_id) == own
+    everywhere = own | {world.far.pk, world.other.pk}
+    assert federated._asked_by(world.user, world.patient.person_id) == everywhere
+
+    _state(world.far, "left")
+    permissions.forget_sights()
+    assert federated._asked_by(world.user, world.patient.person_id) == everywhere - {world.far.pk}
