@@ -241,7 +241,7 @@ class ConsultationOpinion(models.Model):
     """A signed opinion (会诊意见). Amended by a further one; rows are only ever added.
 
     ``digest`` is SHA-256 over what was signed and the digest before it, ``seal`` an HMAC over the digest with a
-    key that the database does not hold (ADR on signed opinions).
+    key that the database does not hold (ADR 0026).
     """
 
     consultation = models.ForeignKey(

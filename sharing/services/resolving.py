@@ -1,4 +1,4 @@
-"""A conflict decided the other way: the bytes that came second become a new revision (ADR on resolved conflicts).
+"""A conflict decided the other way: the bytes that came second become a new revision (ADR 0029).
 
 Nothing is overwritten: the former revision stays in the bucket, the case says who decided and why.
 """
