@@ -12,7 +12,7 @@ from django.db import transaction
 
 from common.accounts.models import User
 from common.identifiers.credit_code import check_character
-from config import demo_consultation, demo_hl7, demo_people, demo_reports
+from config import demo_consultation, demo_hl7, demo_patients, demo_people, demo_reports
 from hospitals import selectors as hospital_selectors
 from hospitals import services as hospital_services
 from hospitals.errors import ConsortiumUnknown, InstitutionUnknown, RegionUnknown
@@ -101,6 +101,7 @@ def seed(*, origin_url: str) -> list[Institution]:
         demo_people.seed(institution_code=UNIVERSITY)
         demo_hl7.seed(institution_code=UNIVERSITY)
         demo_reports.seed()
+        demo_patients.seed(university=UNIVERSITY, county=COUNTY, township=TOWNSHIP)
     _keep_passwords(settings.DATA_DIR / PEOPLE_FILE, passwords)
     return found
 
