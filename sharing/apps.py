@@ -13,6 +13,8 @@ class SharingConfig(AppConfig):
         from common import audit, privacy
         from sharing.selectors.pseudonyms import StudySubjects
         from sharing.services import rotation
+        from sharing.services.hl7 import rotation as hl7_rotation
 
         audit.set_subjects(StudySubjects())
         privacy.on_rotation("patients", rotation.rotate_identities)
+        privacy.on_rotation("messages", hl7_rotation.rotate_messages)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 OPEN_WITHIN = timedelta(minutes=2)
-_SECRET = "sharing_launchsystem.secret"  # noqa: S105  # the context of encryption, not a secret
+SECRET_CONTEXT = "sharing_launchsystem.secret"  # noqa: S105  # the context of encryption, not a secret
 _PLAIN = re.compile(r"[A-Za-z0-9._@+-]{1,64}\Z")
 
 
@@ -99,7 +99,7 @@ def _signer(form: SignedForm, given: str) -> LaunchSystem:
     )
     if system is None or not form.is_whole() or not _in_force(system):
         raise LaunchRefused
-    secret = privacy.decrypt(bytes(system.secret or b""), context=_SECRET)
+    secret = privacy.decrypt(bytes(system.secret or b""), context=SECRET_CONTEXT)
     late = abs(int(form.timestamp) - timezone.now().timestamp()) > CLOCKS_APART_S
     if not is_signed(form, given, secret) or late:
         log.warning("launch.refused", system_id=system.pk, reason="late" if late else "signature")
@@ -273,7 +273,7 @@ def add_system(
         institution=institution,
         account=account,
         key_id=secrets.token_hex(8),
-        secret=privacy.encrypt(secret, context=_SECRET) if secret else None,
+        secret=privacy.encrypt(secret, context=SECRET_CONTEXT) if secret else None,
         origins=[_origin(each) for each in origins],
         term_minutes=term_minutes,
     )
