@@ -89,7 +89,8 @@ def reading(
 
 
 def _hear(reader: Reader, message: Any) -> None:
-    # Thumbnails of rows that have no pack in the archive of a test.
-    picture = "thumbnail" in str(message.location.get("url", ""))
-    if message.type in {"error", "warning"} and not picture:
-        reader.complaints.append(message.text)
+    # What the archive of a test does not hold: these rows have no packs.
+    where = str(message.location.get("url", ""))
+    of_archive = any(part in where for part in ("thumbnail", "slices.json", "/rendered"))
+    if message.type in {"error", "warning"} and not of_archive:
+        reader.complaints.append(f"{message.text} {where}")
