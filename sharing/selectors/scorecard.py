@@ -14,10 +14,13 @@ from django.db.models import (
     Count,
     DateField,
     DurationField,
+    Exists,
     ExpressionWrapper,
     F,
+    OuterRef,
     Q,
     Sum,
+    Value,
 )
 from django.db.models.functions import TruncMonth
 
@@ -51,7 +54,7 @@ class Month:
     failed: int = 0
     received_bytes: int = 0
     seconds: float = 0.0
-    late: int = 0  # revisions after the first: instances came late
+    late: int = 0  # revisions that grew: instances came late
     cases: int = 0
     probes: int = 0
     reached: int = 0
@@ -181,9 +184,18 @@ def _transfers(institution_id: int, since: datetime) -> Iterable[Any]:
 
 
 def _late(institution_id: int, since: datetime) -> Iterable[Any]:
+    # A revision may also hold the same instances otherwise read, or one taken in place of another.
+    smaller = SeriesRevision.objects.filter(
+        series=OuterRef("series"),
+        number=OuterRef("number") - Value(1),
+        instance_count__lt=OuterRef("instance_count"),
+    )
     return (
         SeriesRevision.objects.filter(
-            series__study__institution_id=institution_id, number__gt=1, stored_at__gte=since
+            Exists(smaller),
+            series__study__institution_id=institution_id,
+            number__gt=1,
+            stored_at__gte=since,
         )
         .annotate(month=TruncMonth("stored_at"))
         .values("month")

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from common.audit.models import AuditEntry
-from sharing.models import Deletion, LegalHold, Quarantined, Study
+from sharing.models import Deletion, LegalHold, Quarantined, SeriesRevision, Study
 from sharing.selectors.scorecard import forget_scorecards, scorecard, total
 from sharing.services import deleting
 from tests.support.pages import Province, inline_parts, make_province, make_study
@@ -307,3 +307,21 @@ def test_what_was_purged_is_not_offered_for_undo(province: Province) -> None:
     html = province.client("institution_admin").get(at("deletions")).content.decode()
 
     assert "/undo" not in html
+
+
+def test_a_revision_counts_as_late_only_where_it_grew(province: Province) -> None:
+    series = province.study.series.get()
+    for number, instances in ((2, 3), (3, 5)):  # read anew; then two more came
+        SeriesRevision.objects.create(
+            series=series,
+            number=number,
+            prefix=f"archive/EAST/{number}",
+            instance_count=instances,
+            size_bytes=1,
+            pack_digest="ab" * 32,
+            stored_at=timezone.now(),
+        )
+
+    months = scorecard(institution_id=province.east.pk, today=timezone.localdate())
+
+    assert months[-1].late == 1
