@@ -66,7 +66,6 @@ _ALL: list[Action] = [
         ("charset.undo", _("Repair of texts taken back")),
         ("patient.rotate-keys", _("Identities of patients encrypted anew")),
         ("hl7.rotate-keys", _("Messages of hospitals encrypted anew")),
-        ("hl7.rotate-keys", _("Messages of hospitals encrypted anew")),
     ),
     *_of(events.PATIENT, "U", ("patient.register", _("Patient registered"))),
     *_of(events.PATIENT, "R", ("patient.unmask", _("Identity shown in full")), looks=True),
