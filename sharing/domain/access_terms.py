@@ -15,7 +15,7 @@ LONGEST_ENCOUNTER = {
     "inpatient": timedelta(days=180),
     "emergency": timedelta(days=7),
 }
-# Registered by those whom it lets see, so for a short time (ADR 0028).
+# Registered by those whom it lets see, so for a short time (ADR 0030).
 DESK_ENCOUNTER = {
     "outpatient": timedelta(days=1),
     "inpatient": timedelta(days=7),

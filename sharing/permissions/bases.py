@@ -23,7 +23,7 @@ _RANK = {basis: rank for rank, basis in enumerate(Basis)}
 class Role(StrEnum):
     """The roles of ``hospitals`` that decide here; the values are those of its memberships.
 
-    A patient has no role and no account: who holds a film slip is let in by it (ADR 0028).
+    A patient has no role and no account: who holds a film slip is let in by it (ADR 0030).
     """
 
     COMMISSION = "commission"

@@ -1,4 +1,4 @@
-"""Who holds a film slip: no account and no role, the studies of the slip and nothing else (ADR 0028)."""
+"""Who holds a film slip: no account and no role, the studies of the slip and nothing else (ADR 0030)."""
 
 from __future__ import annotations
 
