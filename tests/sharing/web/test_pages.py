@@ -221,7 +221,7 @@ def test_the_export_is_a_table_without_formulas_and_leaves_a_trace(province):
     assert len(lines) == 4
     assert not any(line.startswith("=") for line in lines)
     entry = AuditEntry.objects.get(action="study.export")
-    assert entry.detail == {"rows": 3, "limit": 10_000}
+    assert entry.detail == {"rows": 3, "limit": 10_000, "by": []}
     assert (entry.purpose, entry.basis) == ("list", "")
 
 
