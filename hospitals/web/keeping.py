@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from common.accounts.models import User
 from common.errors import DomainError, NotFound, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import known_codes, words
+from common.ui.words import said, words
 from hospitals import permissions, selectors, services
 from hospitals.models import Department, Institution, Probe
 from hospitals.selectors.departments import ADVISERS
@@ -31,10 +31,6 @@ def may_keep_endpoint(request: HttpRequest, institution_id: int) -> bool:
 def may_keep_departments(request: HttpRequest, institution_id: int) -> bool:
     """Whether the tabs show the departments."""
     return permissions.may_keep_departments(actor_of(request), institution_id=institution_id)
-
-
-def _said(error: DomainError) -> str:
-    return str(words(error.code).what) if error.code in known_codes() else error.message
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
@@ -74,7 +70,7 @@ class EndpointPage(View):
         try:
             probe: Probe = services.probe(actor=actor_of(request), institution=institution)
         except DomainError as error:
-            messages.warning(request, _("Saved, but not probed: %(why)s") % {"why": _said(error)})
+            messages.warning(request, _("Saved, but not probed: %(why)s") % {"why": said(error)})
             return
         if probe.reachable:
             messages.success(request, _("Saved and probed: the archive answers."))

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from common.errors import DomainError, NotFound, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import known_codes, words
+from common.ui.words import said, words
 from hospitals import permissions, selectors, services
 
 PAGE = 50
@@ -77,8 +77,8 @@ def suspend(request: HttpRequest, code: str) -> HttpResponse:
         selectors.get_visible_institution(actor=request.user, code=code)
         reason = request.POST.get("reason", "")
         services.suspend(actor=actor_of(request), code=code, reason=reason)
-        said = _("Suspended: nothing is asked of this hospital until it is activated again.")
-        messages.success(request, said)
+        told = _("Suspended: nothing is asked of this hospital until it is activated again.")
+        messages.success(request, told)
 
     return _done(request, code, act)
 
@@ -102,8 +102,7 @@ def _done(request: HttpRequest, code: str, act: Callable[[], None]) -> HttpRespo
     except (NotFound, NotPermitted):
         raise
     except DomainError as error:
-        said = words(error.code).what if error.code in known_codes() else error.message
-        messages.error(request, str(said))
+        messages.error(request, said(error))
     return redirect("hospitals:hospital", code=code)
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from common import audit
 from common.errors import DomainError, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import known_codes, words
+from common.ui.words import said
 from sharing.models import Encounter, LocalPatient
 from sharing.permissions import sits_at
 from sharing.selectors import access as reads
@@ -49,20 +49,20 @@ def open_encounter(request: HttpRequest) -> HttpResponse:
     form = EncounterForm(request.POST)
 
     def act() -> None:
-        actor, said = actor_of(request), form.cleaned_data
+        actor, given = actor_of(request), form.cleaned_data
         with transaction.atomic():
             patient = register_patient(
-                actor=actor, institution_id=place, number=said["number"], facts=form.facts()
+                actor=actor, institution_id=place, number=given["number"], facts=form.facts()
             )
             encounters.register_encounter(
                 actor=actor,
                 institution_id=place,
                 patient=patient,
-                visit_number=said["visit_number"],
-                kind=said["kind"],
+                visit_number=given["visit_number"],
+                kind=given["kind"],
                 opened_at=timezone.now(),
-                department=said["department"],
-                attending=said["attending"],
+                department=given["department"],
+                attending=given["attending"],
                 source=Encounter.Source.DESK,
             )
         messages.success(
@@ -140,8 +140,7 @@ def _done(
         except NotPermitted:
             raise
         except DomainError as error:
-            known = error.code in known_codes()
-            refusal = str(words(error.code).what if known else error.message)
+            refusal = said(error)
     response = _desk(request, place, search=SearchForm(), refusal=refusal, **shown)
     response.status_code = 422
     return response

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from common.accounts.models import User
+from common.accounts.people import get_person
 from common.errors import DomainError
 from hospitals import selectors
 from hospitals.models import Institution
@@ -39,18 +40,18 @@ class Command(BaseCommand):
         listing.add_argument("username")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        user = User.objects.filter(username=options["username"]).first()
-        if user is None:
-            raise CommandError(_("There is no account %(name)s.") % {"name": options["username"]})
-        if options["verb"] == "list":
-            rows = Institution.objects.filter(pk__in=overseen_ids(user)).order_by("code")
-            for each in rows:
-                self.stdout.write(f"{each.code}  {each.name}")
-            return
         try:
+            user = get_person(username=options["username"])
+            if options["verb"] == "list":
+                self._list(user)
+                return
             of = _KINDS[options["kind"]](code=options["code"])
             act = grants.grant_oversight if options["verb"] == "grant" else grants.revoke_oversight
             changed = act(actor=ACTOR, user=user, of=of)
         except DomainError as error:
             raise CommandError(error.message) from error
         self.stdout.write(_("Done.") if changed else _("Nothing to do."))
+
+    def _list(self, user: User) -> None:
+        for each in Institution.objects.filter(pk__in=overseen_ids(user)).order_by("code"):
+            self.stdout.write(f"{each.code}  {each.name}")
