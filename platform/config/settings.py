@@ -228,6 +228,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "InstitutionKind": "hospitals.models.Institution.Kind",
         "EndpointKind": "hospitals.models.Endpoint.Kind",
+        "EncounterKind": "sharing.models.Encounter.Kind",
+        "InstitutionState": "hospitals.models.Institution.State",
+        "TokenState": "hospitals.api.tokens.STATES",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
 }
