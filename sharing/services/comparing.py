@@ -62,7 +62,8 @@ def compare(case: Quarantined) -> Comparison:
     )
     held = None
     if series is not None and case.sop_instance_uid:
-        with suppress(DomainError):  # the archive's document is not to be had now: shown as not held
+        # The archive's document is not to be had now: shown as not held.
+        with suppress(DomainError):
             held = _held(series, case.sop_instance_uid)
     if case.size_bytes > MOST_BYTES:
         return Comparison(held, readable=False, too_large=True, differences=[])

@@ -21,7 +21,7 @@ def test_every_action_stands_beside_its_event_and_type() -> None:
         cells = line.split("|")[1:-1]
         if line.startswith("| `"):
             event, kind = (re.findall(r"`([^`]+)`", cells[at]) for at in (0, 2))
-            told |= {code: (event, kind) for code in re.findall(r"`([^`]+)`", cells[3])}
+            told |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[3]), (event, kind))
 
     assert told == {
         code: ([each.event.code.value], [each.event.type.value] if each.event.type else [])
