@@ -19,8 +19,9 @@ _PATIENCE = {
     "urgent": timedelta(hours=2),
     "routine": timedelta(hours=24),
 }
-# What somebody sees only because they were let in by others is not theirs to pass on.
-NOT_PASSED_ON = frozenset({"consultation", "film-slip"})
+# What somebody sees only because they were let in by others is not theirs to pass on: neither what the patient allowed
+# these readers and may withdraw, nor what was opened for the hours of an emergency.
+NOT_PASSED_ON = frozenset({"consent", "consultation", "emergency", "film-slip"})
 
 
 def remind_after(urgency: str, opens_at: datetime, expires_at: datetime) -> datetime:

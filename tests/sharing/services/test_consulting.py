@@ -16,12 +16,13 @@ from common.errors import NotFound, NotPermitted
 from hospitals import services as hospital_services
 from sharing import errors
 from sharing.models import Consultation, ConsultationOpinion, ConsultationStudy
-from sharing.permissions import forget_sights
+from sharing.permissions import decide, forget_sights
 from sharing.selectors import consultations as reads
 from sharing.selectors.consultations import Box
+from sharing.services import consents, emergency
 from sharing.services.consulting import answering, asking, ending, signing
 from sharing.services.consulting.signing import Draft
-from tests.support import archive
+from tests.support import access, archive
 from tests.support.consulting import PASSWORD, Hospitals, make_hospitals
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +140,31 @@ def test_a_study_that_one_sees_by_a_consultation_is_not_passed_on(place: Hospita
     )
     with pytest.raises(errors.StudyNotPassedOn):
         asking.ask(actor=place.neuro, question=again, studies=[place.study])
+
+
+@pytest.mark.parametrize("way", ["emergency", "consent"])
+def test_what_an_emergency_or_a_consent_opened_does_not_outlive_it_by_a_consultation(
+    place: Hospitals, way: str
+) -> None:
+    patient = access.make_patient(place.county, "P7")
+    theirs = access.make_study(
+        access.make_patient(place.university, "U7", person=patient.person), "1.2.7"
+    )
+    if way == "emergency":
+        emergency.break_glass(
+            actor=place.asker, person=patient.person, reason="昏迷送入抢救室，需要既往影像"
+        )
+    else:
+        consents.give_consent(
+            actor=place.asker, patient=patient, institution_id=place.county.pk, given="paper"
+        )
+    forget_sights()
+    assert decide(place.asker, theirs).basis == way
+
+    with pytest.raises(errors.StudyNotPassedOn):
+        asking.ask(actor=place.asker, question=place.question(days=30), studies=[theirs])
+
+    assert granted(place.asker) == granted(place.neuro) == []
 
 
 @pytest.mark.parametrize(
