@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from common import audit, request_context
-from common.accounts import factors, throttle
+from common.accounts import codes, factors, throttle
 from common.accounts.models import User
 from common.errors import DomainError, Kind
 
@@ -41,7 +41,7 @@ def confirm_person(user: User, *, password: str, code: str, purpose: str) -> boo
         )
     right = not user.has_usable_password() or user.check_password(password)
     if right and second:
-        right = factors.accept_code(user, code)
+        right = _shows_code(user, code)
     if right:
         return second
     throttle.count_failure(username=user.username, address=address)
@@ -51,3 +51,14 @@ def confirm_person(user: User, *, password: str, code: str, purpose: str) -> boo
         if second
         else _("The password does not agree.")
     )
+
+
+def _shows_code(user: User, code: str) -> bool:
+    """Whether the one-time code is right. Wrong ones are counted as the log-in's: apart from passwords, whose count
+    ends with every log-in, so that who knows the password cannot try codes without end."""
+    if not factors.looks_like_generator_code(code):
+        return False
+    try:
+        return bool(codes.show(user, code))
+    except codes.Locked:
+        raise NotConfirmed(_("Too many failed attempts: try again in some minutes.")) from None

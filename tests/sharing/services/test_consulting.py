@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from common.accounts import factors, throttle
 from common.accounts.confirming import NotConfirmed
-from common.accounts.models import LoginThrottle
+from common.accounts.models import LoginThrottle, SecondFactor
 from common.audit.models import AuditEntry
 from common.errors import NotFound, NotPermitted
 from hospitals import services as hospital_services
@@ -278,6 +283,33 @@ def test_a_wrong_password_signs_nothing_and_is_counted(place: Hospitals, passwor
     assert not ConsultationOpinion.objects.exists()
     assert LoginThrottle.objects.exists()
     assert AuditEntry.objects.filter(action="identity.confirm", result="refused").exists()
+
+
+def test_wrong_codes_lock_the_signature_whatever_log_ins_come_between(place: Hospitals) -> None:
+    row = place.ask()
+    answering.accept(actor=place.neuro, consultation_id=row.pk)
+    enrolment = factors.begin_enrolment(place.neuro, issuer="test")
+    totp = TOTP(base64.b32decode(enrolment.plain_key), 6, SHA1(), 30)
+    now = int(time.time())
+    factors.confirm_enrolment(place.neuro, totp.generate(now).decode())
+    SecondFactor.objects.update(last_step=0)
+
+    for _ in range(5):
+        with pytest.raises(NotConfirmed):
+            signing.sign(
+                actor=place.neuro, consultation_id=row.pk, draft=DRAFT, password=PASSWORD, code="000000",
+            )  # fmt: skip
+        throttle.forgive(username="neuro")  # as a log-in with the right password does
+    with pytest.raises(NotConfirmed):
+        signing.sign(
+            actor=place.neuro,
+            consultation_id=row.pk,
+            draft=DRAFT,
+            password=PASSWORD,
+            code=totp.generate(int(time.time())).decode(),
+        )
+
+    assert not ConsultationOpinion.objects.exists()
 
 
 def test_five_wrong_passwords_lock_the_signature_too(place: Hospitals) -> None:
