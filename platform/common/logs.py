@@ -215,6 +215,15 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 _QUIET_ROUTES = frozenset({"healthz", "readyz", "metrics"})
+# Their address is a key: whoever reads the log before it is used could use it.
+_SECRET_ROUTES = frozenset({"hospitals:join", "sharing:launch"})
+
+
+def _path(request: HttpRequest, route: str) -> str:
+    """The path for the access line: without the query, which may name a patient, and without one-time codes."""
+    if route in _SECRET_ROUTES and request.resolver_match is not None:
+        return f"/{request.resolver_match.route}"
+    return request.path
 
 
 class RequestContextMiddleware:
@@ -247,7 +256,7 @@ class RequestContextMiddleware:
             return
         line = AccessLine(
             method=request.method,
-            path=request.path,  # without the query: it may name a patient
+            path=_path(request, route),
             route=route,
             status=response.status_code,
             # Until the first byte; a streamed body goes on after it.

@@ -10,6 +10,7 @@ import logging
 import pytest
 import structlog
 from django.http import HttpResponse
+from django.urls import resolve
 
 from common import logs, request_context
 
@@ -104,6 +105,18 @@ def test_the_access_line_has_no_query_and_carries_the_request_id(lines, rf):
     assert line["path"] == "/dicom-web/studies"
     assert line["status"] == 200
     assert "PatientName" not in json.dumps(line)
+
+
+@pytest.mark.parametrize("address", ["/people/join/{}", "/launch/{}/"])
+def test_the_access_line_does_not_hold_a_one_time_code(lines, rf, address):
+    request = rf.get(address.format("c0de-that-opens"))
+    request.resolver_match = resolve(request.path)
+
+    middleware()(request)
+
+    (line,) = lines()
+    assert "c0de-that-opens" not in json.dumps(line)
+    assert line["path"] == address.format("<str:code>")
 
 
 @pytest.mark.parametrize(
