@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -48,12 +48,17 @@ def _holds_nul(request: HttpRequest) -> bool:
     return "\x00" in request.path_info or "\x00" in query or "%00" in query
 
 
+def _names_something(kwargs: Mapping[str, object]) -> bool:
+    """Whether the address names one person, report or entry: who tries key after key is to be seen."""
+    return any(name == "key" or name.endswith("_id") for name in kwargs)
+
+
 def _note_refusal(request: HttpRequest, status: int) -> None:
     match, user = request.resolver_match, getattr(request, "user", None)
     if status not in (403, 404) or match is None or user is None or not user.is_authenticated:
         return
     study = str(match.kwargs.get("study_uid", ""))
-    if status == 404 and not is_valid_uid(study):
+    if status == 404 and not (is_valid_uid(study) or _names_something(match.kwargs)):
         return  # a wrong address, and nobody's data
     audit.record_view(
         user,

@@ -109,6 +109,27 @@ def test_asking_for_a_study_that_is_hidden_or_absent_is_in_the_audit(
         assert noted.values["result"] == "not-found"
 
 
+@pytest.mark.parametrize(
+    ("address", "route"),
+    [
+        ("/patients/UNKNOWNKEY234567/", "sharing:patient"),
+        ("/patients/numbers/999999/unmask", "sharing:unmask"),
+        ("/fhir/DiagnosticReport/999999", ""),
+    ],
+)
+def test_trying_keys_and_numbers_of_others_is_in_the_audit(
+    province: Province, address: str, route: str
+) -> None:
+    client = province.client("radiologist")
+
+    answer = client.post(address) if "unmask" in address else client.get(address)
+
+    assert answer.status_code == 404
+    noted = _noted(action="access.refused")
+    assert noted.values["result"] == "not-found"
+    assert route in noted.values["object_id"]
+
+
 def test_a_stranger_who_is_turned_away_leaves_no_entry(db: None) -> None:
     """The log has those; the audit says what known people did."""
     Client().get("/dicom-web/studies")
