@@ -100,7 +100,7 @@ def accept_invitation(*, code: str, user: User) -> Membership:
     """
     invitation = get_open_invitation(code=code, lock=True)
     inviter = invitation.invited_by
-    if not may_give(inviter, invitation.institution):
+    if not (inviter.is_active and may_give(inviter, invitation.institution)):
         raise InvitationEnded
     if user.is_system:
         raise FieldInvalid(_("Invitations are for people: systems get their roles from you."))

@@ -164,6 +164,19 @@ def test_who_lost_the_right_to_give_gives_nothing_any_more(
         services.accept_invitation(code=code, user=make_user("li"))
 
 
+def test_an_account_that_was_closed_gives_nothing_even_where_it_administered_all(
+    hospital: Institution, make_user: Any
+) -> None:
+    root = make_user("root")
+    User.objects.filter(pk=root.pk).update(is_superuser=True)
+    root.refresh_from_db()
+    code = invited(root, hospital, role="institution_admin")
+    User.objects.filter(pk=root.pk).update(is_active=False)
+
+    with pytest.raises(InvitationEnded):
+        services.accept_invitation(code=code, user=make_user("li"))
+
+
 @pytest.mark.parametrize(
     "more",
     [
