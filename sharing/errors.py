@@ -305,6 +305,14 @@ class SearchTooLoose(DomainError):
     code = "search-too-loose"
 
 
+class TooManyQuestions(DomainError):
+    """You have asked for very many patients by number. Wait some minutes; the question is in the audit trail."""
+
+    code = "too-many-questions"
+    kind = Kind.UNAVAILABLE
+    retry_after_s = 600
+
+
 class ConsultationEnded(DomainError):
     """The consultation has ended or its term is over: nothing can be added."""
 

@@ -30,6 +30,7 @@ from sharing.domain.identities import phone_digits
 from sharing.errors import IdentityMalformed, SearchTooLoose
 from sharing.models import LinkEvent, LocalPatient, Person, Series, Study
 from sharing.permissions import LEFT, SEES_NO_PARTNER, TREAT, decide, sight_of
+from sharing.selectors.asking_rate import count_question
 from sharing.selectors.identities import identity_hash
 from sharing.selectors.studies import visible_studies
 
@@ -140,11 +141,14 @@ def find_persons(*, actor: User, search: PersonSearch) -> PersonPage:
     Raises:
         SearchTooLoose: it names nothing by which somebody is found.
         IdentityMalformed: a resident ID that is none.
+        TooManyQuestions: ``actor`` asks for one after the other beyond its sight.
     """
     exact = search.is_exact
     if not (exact or search.about_patients or search.about_studies):
         raise SearchTooLoose
     beyond = exact and treats(actor)
+    if beyond:
+        count_question(actor)
     found, cut = _exact(actor, search, beyond) if exact else _loose(actor, search)
     found = list(dict.fromkeys(found))
     start = (max(search.page, 1) - 1) * PAGE

@@ -6,11 +6,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from common.audit.models import AuditEntry
 from common.errors import NotFound
-from sharing.errors import IdentityMalformed, ReasonRequired, SearchTooLoose
+from sharing.errors import IdentityMalformed, ReasonRequired, SearchTooLoose, TooManyQuestions
 from sharing.permissions import forget_sights
+from sharing.selectors import asking_rate
 from sharing.selectors.identities import masked_identity
 from sharing.selectors.persons import (
     PersonSearch,
@@ -189,3 +191,19 @@ def test_an_identity_in_full_needs_sight_and_a_reason_which_is_kept(town):
         unmask(actor=town.reader, patient=town.here, field="phone", reason=" ")
     with pytest.raises(NotFound):
         unmask(actor=town.reader, patient=town.there, field="phone", reason="curious")
+
+
+def test_who_tries_number_after_number_is_stopped_and_noted(town: Town, monkeypatch: Any) -> None:
+    monkeypatch.setattr(asking_rate, "CEILINGS", ((3, 600),))
+    cache.clear()
+    for number in ("75", "76", "78"):
+        find_persons(actor=town.reader, search=PersonSearch(number=number, institution_code="FAR"))
+
+    with pytest.raises(TooManyQuestions):
+        find_persons(actor=town.reader, search=PersonSearch(number="77", institution_code="FAR"))
+
+    assert AuditEntry.objects.filter(action="person.search", result="refused").count() == 1
+    # What is within sight is asked for as before, and so is everything by others.
+    assert find_persons(actor=town.reader, search=PersonSearch(phone="13900001111")).count == 1
+    other = make_user("other-reader", "radiologist", town.near)
+    assert find_persons(actor=other, search=PersonSearch(resident_id=MALE_ID)).count == 1

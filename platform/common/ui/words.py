@@ -65,6 +65,10 @@ _WORDS: dict[str, Words] = {
         _("Nobody is found by so little."),
         _("Give an identity, a phone, an accession number, a name, or a date with something else."),
     ),
+    "too-many-questions": Words(
+        _("You have asked for very many patients by number."),
+        _("Wait some minutes. Such questions are in the audit trail and are reviewed."),
+    ),
     "origin-error": Words(_("The hospital's archive did not answer as it should."), _HOSPITAL),
     "origin-unreachable": Words(
         _("The hospital's archive cannot be reached over the network."),
