@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from common.accounts.models import User
 from common.errors import DomainError, NotFound, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import said, words
+from common.ui.words import in_words, words
 from hospitals import permissions, selectors, services
 from hospitals.models import Department, Institution, Probe
 from hospitals.selectors.departments import ADVISERS
@@ -70,7 +70,9 @@ class EndpointPage(View):
         try:
             probe: Probe = services.probe(actor=actor_of(request), institution=institution)
         except DomainError as error:
-            messages.warning(request, _("Saved, but not probed: %(why)s") % {"why": said(error)})
+            messages.warning(
+                request, _("Saved, but not probed: %(why)s") % {"why": in_words(error)}
+            )
             return
         if probe.reachable:
             messages.success(request, _("Saved and probed: the archive answers."))

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from common.errors import DomainError, NotFound, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import said, words
+from common.ui.words import in_words, words
 from hospitals import permissions, selectors, services
 
 PAGE = 50
@@ -102,7 +102,7 @@ def _done(request: HttpRequest, code: str, act: Callable[[], None]) -> HttpRespo
     except (NotFound, NotPermitted):
         raise
     except DomainError as error:
-        messages.error(request, said(error))
+        messages.error(request, in_words(error))
     return redirect("hospitals:hospital", code=code)
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from common import audit
 from common.errors import DomainError, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import said
+from common.ui.words import in_words
 from sharing.models import Encounter, LocalPatient
 from sharing.permissions import sits_at
 from sharing.selectors import access as reads
@@ -140,7 +140,7 @@ def _done(
         except NotPermitted:
             raise
         except DomainError as error:
-            refusal = said(error)
+            refusal = in_words(error)
     response = _desk(request, place, search=SearchForm(), refusal=refusal, **shown)
     response.status_code = 422
     return response

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from common import audit
 from common.errors import DomainError, NotFound, NotPermitted
 from common.ui.pages import actor_of, page
-from common.ui.words import said
+from common.ui.words import in_words
 from hospitals import selectors as hospitals
 from sharing.models import Deletion, LegalHold
 from sharing.selectors import keeping as reads
@@ -50,7 +50,7 @@ def say(request: HttpRequest, act: Callable[[], object], success: str) -> bool:
     except (NotFound, NotPermitted):
         raise
     except DomainError as error:
-        messages.error(request, said(error))
+        messages.error(request, in_words(error))
         return False
     messages.success(request, success)
     return True

@@ -379,6 +379,32 @@ _WORDS: dict[str, Words] = {
     "account-of-system": Words(
         _("A system has tokens, and no account page."), _("Log in as a person.")
     ),
+    "no-open-encounter": Words(
+        _("The patient has no open encounter at this institution."), _("Register the encounter, then try again.")
+    ),
+    "launch-refused": Words(
+        _("This view cannot be opened, or not any more."), _("Open it again from the system that you work in.")
+    ),
+    "launch-system-invalid": Words(
+        _("The order-entry system cannot be registered like this."), _("Look at the text beside it and fill it in.")
+    ),
+    "slip-invalid": Words(
+        _("The slip cannot be made like this."), _("Name studies of one patient, and a second factor.")
+    ),
+    "slip-refused": Words(
+        _("There is no such slip any more, or the second factor is not right."),
+        _("Look at the printed slip, or ask the hospital for a new one."),
+    ),
+    "hl7-sender-unknown": Words(
+        _("No sender of this name is registered for this connection."), _("Have the operator register it.")
+    ),
+    "hl7-sender-invalid": Words(
+        _("The sender cannot be registered like this."), _("Look at the text beside it and fill it in.")
+    ),
+    "hl7-fault": Words(
+        _("The message could not be acted on by a fault of ours."),
+        _("It is kept: act on it again, and tell the operator if it stays."),
+    ),
 }  # fmt: skip
 
 
@@ -387,6 +413,12 @@ def said(error: DomainError) -> str:
     unsaid = (error.__doc__ or error.code).strip().splitlines()[0]
     found = _WORDS.get(error.code) if error.message == unsaid else None
     return error.message if found is None else f"{found.what} {found.advice}"
+
+
+def in_words(error: DomainError) -> str:
+    """The sentence of its code; only where it has none the error's own text, which may be for programs."""
+    found = _WORDS.get(error.code)
+    return error.message if found is None else str(found.what)
 
 
 def words(code: str) -> Words:
