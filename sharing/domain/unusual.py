@@ -32,6 +32,7 @@ class Kind(StrEnum):
     FAMILY_NAME = "family-name"
     STAFF_RECORD = "staff-record"
     ODD_HOURS = "odd-hours"
+    OWN_GROUND = "own-ground"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class AccessFinding(models.Model):
         FAMILY_NAME = "family-name", _("Own family name")
         STAFF_RECORD = "staff-record", _("Record of somebody who works there")
         ODD_HOURS = "odd-hours", _("At an unusual hour")
+        OWN_GROUND = "own-ground", _("By an encounter or a consent that the reader registered")
 
     class State(models.TextChoices):
         OPEN = "open", _("To be reviewed")

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,8 +22,9 @@ from common.audit.models import AuditEntry, ChainLink
 from common.errors import NotPermitted
 from sharing.domain.unusual import Look, bursts, is_odd_hour, same_family
 from sharing.errors import AlreadySettled, NoteMissing
-from sharing.models import EmergencyAccess, LocalPatient
+from sharing.models import Consent, EmergencyAccess, Encounter, LocalPatient
 from sharing.models.unusual import AccessFinding, ReviewPosition
+from sharing.permissions import Basis
 
 if TYPE_CHECKING:
     from common.accounts.models import User
@@ -33,6 +34,7 @@ State = AccessFinding.State
 PIECE = 5_000
 _CHAIN = "chain"
 SHORTLY = timedelta(milliseconds=1)  # behind the last look of a finding
+_REGISTERED = frozenset({Basis.ENCOUNTER, Basis.CONSENT})
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def _judge(entries: Sequence[AuditEntry]) -> None:
     for (actor_id, key, day), group in by_look.items():
         person = persons.get(key, _Person())
         _judge_person(_name_of(actors[actor_id]), person, group, f"{actor_id}/{key}", day)
+    _judge_grounds(by_look)
     for actor_id in {_actor_id(entry) for entry in ours}:
         _judge_speed(actor_id, [entry for entry in ours if entry.actor_id == actor_id])
 
@@ -108,6 +111,31 @@ def _judge_person(
     ]
     if odd:
         _note(Kind.ODD_HOURS, f"{subject}/{day}", odd)
+
+
+def _judge_grounds(by_look: dict[tuple[int, str, str], list[AuditEntry]]) -> None:
+    """Who sees another hospital's patient by what they wrote down themselves: an emergency access without a review
+    would be as easy to have. Once a month for each patient, as for one's own family name."""
+    asked = {
+        (actor_id, key, day): found
+        for (actor_id, key, day), group in by_look.items()
+        if (found := [each for each in group if _REGISTERED & set(each.basis.split(","))])
+    }
+    if not asked:
+        return
+    actors, keys = {actor for actor, _, _ in asked}, {key for _, key, _ in asked}
+    of_patient = Q(patient__person__key__in=keys)
+    mine = {
+        *Encounter.objects.filter(
+            of_patient, registered_by__in=actors, source=Encounter.Source.DESK
+        ).values_list("registered_by", "patient__person__key"),
+        *Consent.objects.filter(of_patient, recorded_by__in=actors).values_list(
+            "recorded_by", "patient__person__key"
+        ),
+    }
+    for (actor_id, key, day), group in asked.items():
+        if (actor_id, key) in mine:
+            _note(Kind.OWN_GROUND, f"{actor_id}/{key}/{day[:7]}", group)
 
 
 def _judge_speed(actor_id: int, entries: list[AuditEntry]) -> None:

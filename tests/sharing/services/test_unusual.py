@@ -18,7 +18,7 @@ from sharing.errors import AlreadySettled, NoteMissing
 from sharing.models import AccessFinding, EmergencyAccess, LocalPatient, Person, ReviewPosition
 from sharing.selectors import unusual as findings
 from sharing.selectors.audit_trail import scope_of
-from sharing.services import unusual
+from sharing.services import consents, encounters, unusual
 
 pytestmark = pytest.mark.django_db
 DAY = dt.date(2025, 1, 1)
@@ -92,6 +92,32 @@ def test_a_look_at_the_record_of_somebody_who_works_there_is_found(hospital, per
     look(account("reader"), "P1", hospital)
 
     assert [each.kind for each in run()] == ["staff-record"]
+
+
+@pytest.mark.parametrize("ground", ["encounter", "consent"])
+@pytest.mark.parametrize("by", ["reader", "colleague", "his"])
+def test_a_look_by_a_ground_that_the_reader_registered_is_found(
+    hospital, person_at, account, ground, by
+):
+    reader, colleague = account("reader"), account("colleague")
+    person_at("P1")
+    actor = {"reader": reader, "colleague": colleague, "his": "his"}[by]
+    patient = LocalPatient.objects.get()
+    if ground == "encounter":
+        encounters.register_encounter(
+            actor=actor, institution_id=hospital.pk, patient=patient, visit_number="V1",
+            kind="outpatient", opened_at=timezone.now(), source="his" if by == "his" else "desk",
+        )  # fmt: skip
+    else:
+        consents.give_consent(
+            actor=actor, patient=patient, institution_id=hospital.pk, given="desk"
+        )
+
+    audit.record(reader, "study.view", institution_id=hospital.pk, person_key="P1", basis=ground)
+    look(reader, "P1", hospital)
+
+    expected = [("own-ground", "P1", 1)] if by == "reader" else []
+    assert [(each.kind, each.person_key, each.count) for each in run()] == expected
 
 
 def test_many_patients_in_a_short_time_are_found_across_pieces(
