@@ -28,7 +28,7 @@ from common.errors import DomainError, NotPermitted
 from common.storage import object_store
 from sharing.domain.completeness import Listing
 from sharing.domain.facts import study_facts
-from sharing.errors import CharacterSetUnusable, RepairRunning
+from sharing.errors import CharacterSetUnusable, RepairRunning, StudyBeingStored
 from sharing.models import CharsetRepair, CharsetRepairItem, Series, SeriesRevision, Study
 from sharing.selectors import links
 from sharing.selectors.gathering import open_pack
@@ -301,7 +301,7 @@ def _settle(repair: CharsetRepair, item: CharsetRepairItem) -> None:
     try:
         changed = _undo_study(item) if undoing else _repair_study(item, repair.character_set)
     except _Moved:
-        _put_off(item, "series-is-being-stored")
+        _put_off(item, StudyBeingStored.code)
     except DomainError as error:
         log.warning("charset.failed", study_id=item.study_id, code=error.code)
         _put_off(item, error.code)

@@ -34,10 +34,6 @@ _WORDS: dict[str, Words] = {
         _("A repair of this hospital's texts is not finished, or there is nothing to be taken back."),
         _("Wait until it has ended."),
     ),
-    "series-is-being-stored": Words(
-        _("Instances of this study are being stored at this moment."),
-        _("Nothing to do: it is tried again by itself, at growing intervals."),
-    ),
     "identity-malformed": Words(
         _("An identity is not of the form that it must have."),
         _("A resident ID has 18 characters with a check digit; a phone has digits only. Correct it and send again."),
