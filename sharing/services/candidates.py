@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from common import audit
 from common.dicom.names import full_names
+from common.errors import NotPermitted
 from sharing.domain.likeness import compare
 from sharing.errors import CandidateDecided, ReasonRequired
 from sharing.models import LinkCandidate, LinkEvent, LocalPatient
+from sharing.permissions import treats_at
 from sharing.services import assigning, linking
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ def decide(*, actor: User, candidate: LinkCandidate, link: bool, reason: str) ->
     """A reader's word: one person, or two. The caller has asked whether ``actor`` may.
 
     Raises:
+        NotPermitted: ``actor`` has a second role that treats one of the two, and would gain sight by joining them.
         CandidateDecided: somebody was faster.
         ReasonRequired: no reason is given.
     """
@@ -68,6 +72,8 @@ def decide(*, actor: User, candidate: LinkCandidate, link: bool, reason: str) ->
             LocalPatient.objects.select_related("person").get(pk=pk)
             for pk in (row.first_id, row.second_id)
         )
+        if link and treats_at(actor) & {first.institution_id, second.institution_id}:
+            raise NotPermitted(_("Your roles do not allow this."))
         if link and first.person_id != second.person_id:
             older, newer = sorted((first, second), key=lambda each: each.person_id)
             linking.link(

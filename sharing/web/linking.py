@@ -83,6 +83,8 @@ def link_decide(request: HttpRequest, candidate_id: int) -> HttpResponse:
         candidates.decide(
             actor=actor, candidate=candidate, link=one, reason=request.POST.get("reason", "")
         )
+    except NotPermitted:
+        raise
     except DomainError as error:
         messages.error(request, str(words(error.code).what))
         return redirect("sharing:link-pair", candidate_id)

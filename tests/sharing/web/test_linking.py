@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from common.accounts.models import User
+from hospitals.models import Membership
 from sharing.models import LinkCandidate, LinkEvent, LocalPatient
+from sharing.permissions import forget_sights
 from sharing.services import candidates
 from tests.support.pages import Province, make_province
 from tests.support.patients import registered
@@ -56,6 +59,23 @@ def test_who_keeps_master_data_decides_and_nobody_who_would_gain_sight(province,
         reverse("sharing:link-decide", args=[pair().pk]), {"verdict": "one", "reason": "seen"}
     )
     assert answer.status_code == (302 if status == 200 else 403)
+
+
+def test_an_administrator_who_treats_there_too_joins_nobody_and_may_keep_apart(province):
+    client = province.client("institution_admin")
+    user = User.objects.get(pk=client.session["_auth_user_id"])
+    Membership.objects.create(
+        user=user, institution=province.east, role="clinician", valid_from=date(2020, 1, 1)
+    )
+    forget_sights()
+    decide = reverse("sharing:link-decide", args=[pair().pk])
+
+    assert client.post(decide, {"verdict": "one", "reason": "mine"}).status_code == 403
+    assert pair().state == "open"
+    assert not LinkEvent.objects.filter(ground="review").exists()
+
+    client.post(decide, {"verdict": "two", "reason": "different"})
+    assert pair().state == "rejected"
 
 
 def test_another_hospitals_administrator_sees_neither_pair_nor_history(province):
