@@ -43,7 +43,7 @@ def questions(pick: random.Random) -> dict[str, Callable[[], Any]]:
     """Kinds of questions; each call makes another one of its kind."""
     from benchmarks.index_filler import People
     from sharing.models import Person, Study
-    from sharing.selectors.persons import PersonSearch
+    from sharing.selectors.person_question import PersonSearch
     from tools.seed_index import card, phone, resident_id
 
     persons = Person.objects.count()

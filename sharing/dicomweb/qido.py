@@ -18,6 +18,7 @@ from common.dicomweb.multipart import MultipartPayload, Part
 from common.problem import dicomweb_error
 from sharing import selectors
 from sharing.dicomweb import instances, trail
+from sharing.dicomweb.columns import FoundSeries, FoundStudy
 from sharing.dicomweb.keys import PATIENT_ID, SERIES_KEYS, STUDY_KEYS
 from sharing.dicomweb.on_demand import add_coverage, is_index_only, require_reader
 from sharing.dicomweb.origin import JSON_OFFERS, OriginView, Root
@@ -31,8 +32,6 @@ from sharing.dicomweb.query import (
 from sharing.dicomweb.rows import Attributes, series_row, study_row
 from sharing.dicomweb.searching import (
     UNBOUNDED,
-    FoundSeries,
-    FoundStudy,
     holders,
     search_series,
     search_studies,

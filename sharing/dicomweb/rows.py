@@ -14,9 +14,9 @@ from sharing.domain.identities import PROVINCE_ISSUER
 from sharing.selectors import codes
 
 if TYPE_CHECKING:
+    from sharing.dicomweb.columns import FoundSeries, FoundStudy
     from sharing.dicomweb.origin import Root
     from sharing.dicomweb.query import Search
-    from sharing.dicomweb.searching import FoundSeries, FoundStudy
 
 Attributes = dict[str, dict[str, Any]]
 

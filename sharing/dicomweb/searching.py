@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from sharing.dicomweb import frequency
+from sharing.dicomweb.columns import SERIES, STUDY, FoundSeries, FoundStudy
 from sharing.dicomweb.keys import SERIES_KEYS, series_conditions, study_conditions
 from sharing.dicomweb.matching import Condition, all_of, day_range
 from sharing.dicomweb.query import EMPTY, MAX_RESULTS, SearchTooBroad
@@ -26,6 +26,8 @@ from sharing.dicomweb.sight_sql import Sql, Within, beyond, newest_beyond, sight
 from sharing.selectors import DERIVED_MODALITIES, codes
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sharing.dicomweb.query import Search
 
 # So many institutions are read one by one; of more, all studies are walked over and the others' left out.
@@ -46,18 +48,6 @@ UNBOUNDED = (
     "Add a key, such as StudyDate or PatientID, or a limit."
 )
 
-_STUDY = (
-    "s.id, s.institution_id, s.study_instance_uid, s.patient_id, s.issuer_of_patient_id, s.patient_name,"
-    " s.patient_birth_date, s.patient_sex, s.study_date, s.study_time, s.accession_number, s.dicom_study_id,"
-    " s.study_description, s.referring_physician_name, s.modalities, s.series_count, s.instance_count,"
-    " s.listed_instances, s.shared, s.more::text,"
-    " (SELECT p.key FROM sharing_person p WHERE p.id = s.person_id)"
-)
-_SERIES = (
-    "e.id, e.series_instance_uid, e.modality, e.series_number, e.series_description, e.body_part_examined,"
-    " e.series_date, e.series_time, e.performed_date, e.performed_time, e.request_attributes::text, e.instance_count,"
-    " e.listed_instances, e.more::text"
-)
 _BY_NUMBER = "e.series_number ASC NULLS LAST, e.id ASC"
 # As sharing.selectors.primary_order: pictures before notes on them, then archived earliest, then found earliest.
 _RANK = (
@@ -65,51 +55,6 @@ _RANK = (
     " coalesce({{s}}.archived_at, 'infinity'), {{s}}.id"
 ).format(derived=",".join(DERIVED_MODALITIES))
 _EARLIER = f"({_RANK.format(s='b')}) < ({_RANK.format(s='s')})"
-
-
-class FoundStudy(NamedTuple):
-    """The columns of a study that an answer has."""
-
-    id: int
-    institution_id: int
-    study_instance_uid: str
-    patient_id: str
-    issuer_of_patient_id: str
-    patient_name: str
-    patient_birth_date: date | None
-    patient_sex: str
-    study_date: date | None
-    study_time: str
-    accession_number: str
-    dicom_study_id: str
-    study_description: str
-    referring_physician_name: str
-    modalities: list[str]
-    series_count: int
-    instance_count: int
-    listed_instances: int | None
-    shared: bool
-    more: str  # JSON
-    person_key: str | None  # none in rows of an older release
-
-
-class FoundSeries(NamedTuple):
-    """The columns of a series that an answer has."""
-
-    id: int
-    series_instance_uid: str
-    modality: str
-    series_number: int | None
-    series_description: str
-    body_part_examined: str
-    series_date: date | None
-    series_time: str
-    performed_date: date | None
-    performed_time: str
-    request_attributes: str  # JSON
-    instance_count: int
-    listed_instances: int | None
-    more: str  # JSON
 
 
 _STUDY_WIDTH = len(FoundStudy._fields)
@@ -186,7 +131,7 @@ def _beyond(
         if day is not None:
             on, of_on = f"{on} AND s.study_date >= %s", (*of_on, day)
         ids, params = newest_beyond(within, (where, params), size, on=(on, list(of_on)))
-    return f"SELECT {_STUDY} FROM ({ids}) p JOIN sharing_study s ON s.id = p.id", params  # noqa: S608
+    return f"SELECT {STUDY} FROM ({ids}) p JOIN sharing_study s ON s.id = p.id", params  # noqa: S608
 
 
 def _few(condition: Condition) -> bool:
@@ -253,7 +198,7 @@ def _series_anywhere(
     params += condition.params
     where += _no_better_copy(condition, within, params, of_series=True)
     sql = (  # of names and placeholders; every value is a parameter, here as below
-        f"SELECT {_STUDY}, {_SERIES} FROM {source} JOIN sharing_series e ON e.study_id = s.id"  # noqa: S608
+        f"SELECT {STUDY}, {SERIES} FROM {source} JOIN sharing_series e ON e.study_id = s.id"  # noqa: S608
         f" WHERE {where} ORDER BY {_NEWEST}, {_BY_NUMBER} LIMIT %s OFFSET %s"
     )
     return sql, [*params, search.page_size + 1, search.offset]
@@ -276,7 +221,7 @@ def _series_of(
     else:
         where += "s.id = ANY(%s)"
     sql = (
-        f"SELECT {_STUDY}, {_SERIES} FROM sharing_study s JOIN sharing_series e ON e.study_id = s.id"  # noqa: S608
+        f"SELECT {STUDY}, {SERIES} FROM sharing_study s JOIN sharing_series e ON e.study_id = s.id"  # noqa: S608
         f" WHERE {where} ORDER BY {_BY_NUMBER} LIMIT %s OFFSET %s"
     )
     return sql, [*params, search.page_size + 1, search.offset]
@@ -325,7 +270,7 @@ def _walked(
     where = condition.of("s")
     params += condition.params
     where += _no_better_copy(condition, within, params)
-    sql = f"SELECT {_STUDY} FROM ({source}) s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
+    sql = f"SELECT {STUDY} FROM ({source}) s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
     return sql, [*params, search.page_size + 1, search.offset]
 
 
@@ -359,7 +304,7 @@ def _in_order(condition: Condition, within: Within, search: Search) -> tuple[str
     where = f"s.institution_id = i.id AND {condition.of('s')}"
     where += _no_better_copy(condition, within, inner)
     sql = (
-        f"SELECT {_STUDY} FROM (SELECT k.id FROM unnest(%s::bigint[]) i (id) CROSS JOIN LATERAL ("  # noqa: S608
+        f"SELECT {STUDY} FROM (SELECT k.id FROM unnest(%s::bigint[]) i (id) CROSS JOIN LATERAL ("  # noqa: S608
         f"SELECT s.id, s.study_date FROM sharing_study s WHERE {where} ORDER BY {_NEWEST} LIMIT %s) k"
         " ORDER BY k.study_date DESC NULLS LAST, k.id DESC LIMIT %s OFFSET %s) p"
         f" JOIN sharing_study s ON s.id = p.id ORDER BY {_NEWEST}"
@@ -375,9 +320,7 @@ def _looked_up(
     """As the planner likes it: what a number or UID leads to, or newest first over all that is ``seen``."""
     params = [*seen[1], *condition.params]
     where = f"{seen[0]} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
-    sql = (
-        f"SELECT {_STUDY} FROM sharing_study s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
-    )
+    sql = f"SELECT {STUDY} FROM sharing_study s WHERE {where} ORDER BY {_NEWEST} LIMIT %s OFFSET %s"  # noqa: S608
     return sql, [*params, search.page_size + 1, search.offset]
 
 
@@ -387,7 +330,7 @@ def _gathered(condition: Condition, within: Within, search: Search) -> tuple[str
     params += condition.params
     where = f"{seen} AND {condition.of('s')}" + _no_better_copy(condition, within, params)
     sql = (
-        f"SELECT {_STUDY} FROM (SELECT * FROM (SELECT s.id, s.study_date FROM sharing_study s WHERE {where} OFFSET 0)"  # noqa: S608
+        f"SELECT {STUDY} FROM (SELECT * FROM (SELECT s.id, s.study_date FROM sharing_study s WHERE {where} OFFSET 0)"  # noqa: S608
         " k ORDER BY k.study_date DESC NULLS LAST, k.id DESC LIMIT %s OFFSET %s) p"
         f" JOIN sharing_study s ON s.id = p.id ORDER BY {_NEWEST}"
     )

@@ -9,7 +9,7 @@ person is registered, or who have just found it by an exact identity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -21,17 +21,13 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from common import audit
-from common.dicom.names import query_grams
 from common.errors import NotFound
-from common.identifiers.resident_id import MalformedResidentId, parse_resident_id
 from common.kept import Kept
-from sharing.domain.body_parts import BodyPart, pattern_of, terms_of
-from sharing.domain.identities import phone_digits
-from sharing.errors import IdentityMalformed, SearchTooLoose
-from sharing.models import LinkEvent, LocalPatient, Person, Series, Study
+from sharing.errors import SearchTooLoose
+from sharing.models import LinkEvent, LocalPatient, Person, Study
 from sharing.permissions import LEFT, SEES_NO_PARTNER, TREAT, decide, sight_of
 from sharing.selectors.asking_rate import count_question
-from sharing.selectors.identities import identity_hash
+from sharing.selectors.person_question import PersonSearch, of_patients, of_studies
 from sharing.selectors.studies import visible_studies
 
 if TYPE_CHECKING:
@@ -49,51 +45,6 @@ FOUND_KEPT_S = (
 )  # how long the page of a person stays open who was found by an exact identity
 OWN_PATIENT = "registered-here"
 _ids: Kept[str, int] = Kept(entries=20_000, keep_s=3.0)
-
-
-@dataclass(frozen=True)
-class PersonSearch:
-    """A question about persons; all that is given must hold. Nothing of it may stand in an address."""
-
-    resident_id: str = field(default="", repr=False)
-    insurance_code: str = field(default="", repr=False)
-    document_type: str = ""
-    document: str = field(default="", repr=False)
-    card: str = field(default="", repr=False)
-    phone: str = field(default="", repr=False)
-    number: str = field(default="", repr=False)
-    name: str = field(default="", repr=False)
-    sex: str = ""
-    birth_date: date | None = None
-    accession_number: str = field(default="", repr=False)
-    institution_code: str = ""
-    since: date | None = None
-    until: date | None = None
-    modality: str = ""
-    body_part: str = ""
-    page: int = 1
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it names one person for sure."""
-        return bool(
-            self.resident_id
-            or self.insurance_code
-            or self.card
-            or (self.document and self.document_type)
-            or (self.number and self.institution_code)
-        )
-
-    @property
-    def about_studies(self) -> bool:
-        return bool(
-            self.accession_number or self.since or self.until or self.modality or self.body_part
-            or (self.institution_code and not self.number)
-        )  # fmt: skip
-
-    @property
-    def about_patients(self) -> bool:
-        return bool(self.phone or self.number or self.name or self.birth_date)
 
 
 @dataclass(frozen=True)
@@ -303,7 +254,7 @@ def _registers(actor: User) -> list[int]:
 
 
 def _exact(actor: User, search: PersonSearch, beyond: bool) -> tuple[list[int], bool]:
-    patients = LocalPatient.objects.filter(_of_patients(search))
+    patients = LocalPatient.objects.filter(of_patients(search))
     if not beyond:
         patients = patients.filter(pk__in=_patients_in_sight(actor))
     return list(patients.values_list("person_id", flat=True).distinct()[:MOST_PATIENTS]), False
@@ -311,7 +262,7 @@ def _exact(actor: User, search: PersonSearch, beyond: bool) -> tuple[list[int], 
 
 def _loose(actor: User, search: PersonSearch) -> tuple[list[int], bool]:
     if search.about_patients:
-        patients = _patients_in_sight(actor).filter(_of_patients(search))
+        patients = _patients_in_sight(actor).filter(of_patients(search))
         rows = list(patients.values_list("pk", "person_id")[: MOST_PATIENTS + 1])
         cut, rows = len(rows) > MOST_PATIENTS, rows[:MOST_PATIENTS]
         if not search.about_studies:
@@ -319,7 +270,7 @@ def _loose(actor: User, search: PersonSearch) -> tuple[list[int], bool]:
         studies = visible_studies(actor).filter(local_patient__in=[pk for pk, _ in rows])
     else:
         studies, cut = visible_studies(actor), False
-    found = studies.filter(_of_studies(search)).order_by(
+    found = studies.filter(of_studies(search)).order_by(
         F("study_date").desc(nulls_last=True), F("id").desc()
     )
     persons = list(found.values_list("person_id", flat=True)[: MOST_STUDIES + 1])
@@ -331,72 +282,6 @@ def _patients_in_sight(actor: User) -> QuerySet[LocalPatient]:
     """Those of whom ``actor`` sees a study, and those who are registered where it works."""
     seen = visible_studies(actor).filter(local_patient=OuterRef("pk"))
     return LocalPatient.objects.filter(Q(institution__in=_registers(actor)) | Q(Exists(seen)))
-
-
-def _of_patients(search: PersonSearch) -> Q:
-    found = Q()
-    for name, value in (
-        ("resident_id", _resident_id(search.resident_id)),
-        ("insurance_code", search.insurance_code.strip()),
-        ("card", search.card.strip()),
-        ("phone", phone_digits(search.phone)),
-    ):
-        if value:
-            found &= Q(**{f"{name}_hash": identity_hash(name, value)})
-    if search.document:
-        kind = search.document_type
-        hashed = identity_hash("document", search.document.strip(), document_type=kind)
-        found &= Q(document_hash=hashed)
-    if search.number:
-        found &= Q(number=search.number.strip())
-        if search.institution_code:
-            found &= Q(institution__code=search.institution_code)
-    if search.name:
-        grams = query_grams(search.name)
-        found &= Q(name_grams__contains=grams) if grams else Q(pk__in=[])
-    if search.birth_date:
-        found &= Q(birth_date=search.birth_date)
-    if search.sex:
-        found &= Q(sex=search.sex)
-    return found
-
-
-def _resident_id(text: str) -> str:
-    if not text.strip():
-        return ""
-    try:
-        return parse_resident_id(text).number
-    except MalformedResidentId as error:
-        raise IdentityMalformed(str(error), field="resident_id") from None
-
-
-def _of_studies(search: PersonSearch) -> Q:
-    found = Q()
-    for name, value in (
-        ("accession_number", search.accession_number.strip()),
-        ("institution__code", "" if search.number else search.institution_code),
-        ("study_date__gte", search.since),
-        ("study_date__lte", search.until),
-    ):
-        if value:
-            found &= Q(**{name: value})
-    if search.modality:
-        found &= Q(modalities__contains=[search.modality.strip().upper()])
-    if search.body_part:
-        found &= _of_body_part(search.body_part)
-    if not search.about_patients and search.sex:
-        found &= Q(patient_sex=search.sex)
-    return found
-
-
-def _of_body_part(part: str) -> Q:
-    region = BodyPart(part) if part in set(BodyPart) else None
-    if region is None:
-        return Q(
-            Exists(Series.objects.filter(study=OuterRef("pk"), body_part_examined=part.upper()))
-        )
-    examined = Series.objects.filter(study=OuterRef("pk"), body_part_examined__in=terms_of(region))
-    return Q(study_description__iregex=pattern_of(region)) | Q(Exists(examined))
 
 
 def _rows(actor: User, ids: Sequence[int], *, beyond: bool) -> list[PersonRow]:

@@ -10,7 +10,8 @@ from common.errors import DomainError
 from hospitals import selectors as hospitals
 from sharing.domain.quick import DOCUMENTS, OF_PERSONS, Kind
 from sharing.selectors.listing import StudySearch
-from sharing.selectors.persons import PersonPage, PersonRow, PersonSearch, find_persons
+from sharing.selectors.person_question import PersonSearch
+from sharing.selectors.persons import PersonPage, PersonRow, find_persons
 
 if TYPE_CHECKING:
     from common.accounts.models import User

@@ -14,8 +14,8 @@ from sharing.errors import IdentityMalformed, ReasonRequired, SearchTooLoose, To
 from sharing.permissions import forget_sights
 from sharing.selectors import asking_rate
 from sharing.selectors.identities import masked_identity
+from sharing.selectors.person_question import PersonSearch
 from sharing.selectors.persons import (
-    PersonSearch,
     find_persons,
     get_person,
     get_person_row,

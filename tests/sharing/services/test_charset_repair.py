@@ -13,7 +13,8 @@ from common.errors import NotPermitted
 from common.storage import object_store
 from sharing.errors import CharacterSetUnusable, RepairRunning
 from sharing.models import CharsetRepair, LocalPatient, Series, SeriesRevision, Study
-from sharing.selectors.persons import PersonSearch, find_persons
+from sharing.selectors.person_question import PersonSearch
+from sharing.selectors.persons import find_persons
 from sharing.services import charset_repair as repair
 from sharing.services.rebuilding import rebuild_index
 from sharing.services.scrubbing import scrub
