@@ -155,8 +155,9 @@ def keeps_people(actor: Any) -> bool:
 
 def keeps_person(actor: Any, user: Any) -> bool:
     """Whether the actor keeps the *account* of a person or system and not only a role of it: every lasting role of
-    it is at the actor's own institutions. Else an administrator of one place could open a door at another.
-    Nobody keeps their own account this way, and only a superuser keeps those of superusers and staff."""
+    it, and all that it oversees by grants, is at the actor's own institutions. Else an administrator of one place
+    could open a door at another. Nobody keeps their own account this way, and only a superuser keeps those of
+    superusers and staff."""
     if not is_system(actor) and actor.pk == user.pk:
         return False
     if (user.is_superuser or user.is_staff) and not getattr(actor, "is_superuser", False):
@@ -169,7 +170,7 @@ def keeps_person(actor: Any, user: Any) -> bool:
     held = set(
         Membership.objects.filter(lasting, user_id=user.pk).values_list("institution_id", flat=True)
     )
-    return bool(held) and held <= places
+    return bool(held) and held <= places and overseen_ids(user) <= places
 
 
 def require(allowed: bool) -> None:

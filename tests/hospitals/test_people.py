@@ -26,6 +26,7 @@ from hospitals.errors import (
 from hospitals.models import Institution, Membership
 from hospitals.permissions import today
 from hospitals.selectors import PeopleSearch
+from hospitals.services import grants
 from tests.support.pages import inline_parts
 
 DAY = dt.timedelta(days=1)
@@ -332,7 +333,9 @@ def test_a_lost_second_factor_is_reset_and_the_sessions_end(
     assert AuditEntry.objects.get(action="second-factor.reset").actor_name == "keeper"
 
 
-@pytest.mark.parametrize("elsewhere", ["commission", "other-hospital", "superuser", "self"])
+@pytest.mark.parametrize(
+    "elsewhere", ["commission", "other-hospital", "oversight", "superuser", "self"]
+)
 def test_an_account_that_opens_other_doors_too_is_not_the_administrators_to_reset(
     keeper: User, make_user: Any, hospital: Institution, other_hospital: Institution, elsewhere: str
 ) -> None:
@@ -343,6 +346,8 @@ def test_an_account_that_opens_other_doors_too_is_not_the_administrators_to_rese
         Membership.objects.create(
             user=user, role="clinician", institution=other_hospital, valid_from=today()
         )
+    elif elsewhere == "oversight":
+        grants.grant_oversight(actor="test", user=user, of=other_hospital)
     elif elsewhere == "superuser":
         User.objects.filter(pk=user.pk).update(is_superuser=True)
         user.refresh_from_db()
