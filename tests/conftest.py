@@ -28,7 +28,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """`up` makes it in real life; whitenoise warns where it is absent, and warnings are errors."""
     from django.conf import settings
 
+    if worker := os.environ.get("PYTEST_XDIST_WORKER", ""):
+        _keep_apart(settings, number=int(worker.removeprefix("gw")))
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
+def _keep_apart(settings: Any, *, number: int) -> None:
+    """Each of several workers has a Redis database and a data directory of its own, as it has a database."""
+    base, _, first = settings.REDIS_URL.rpartition("/")
+    settings.REDIS_URL = f"{base}/{int(first) + 1 + number}"
+    settings.CACHES["default"]["LOCATION"] = settings.CELERY_BROKER_URL = settings.REDIS_URL
+    settings.DATA_DIR = settings.DATA_DIR / f"worker-{number}"
+    settings.STATIC_ROOT = settings.DATA_DIR / "static"
 
 
 class NetworkClosed(OSError):

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# Two at a time, a file of tests in one of them: half of a story's time is waiting for a server.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 SERVICES = [sys.executable, str(ROOT / "tools" / "services")]
 
 
@@ -34,7 +36,8 @@ def run_tests() -> int:
     lines = subprocess.check_output([*SERVICES, "env"], text=True).splitlines()
     environment = {**os.environ, **dict(line.split("=", 1) for line in lines)}
     words = shlex.split(os.environ.get("PYTEST_ARGS", ""))
-    return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT, env=environment)
+    argv = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, *words]
+    return subprocess.call(argv, cwd=ROOT, env=environment)
 
 
 if __name__ == "__main__":
