@@ -27,6 +27,14 @@ def _reads_of_another_test_are_not_counted() -> Iterator[None]:
         services.counts.forget()
 
 
+@pytest.fixture(autouse=True)
+def _institutions_of_another_test_are_forgotten() -> Iterator[None]:
+    yield
+    codes = sys.modules.get("sharing.selectors.codes")
+    if codes is not None:
+        codes.forget()  # the same code is another row there
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _append_only_tables_are_emptied_between_tests() -> Iterator[None]:
     patch = pytest.MonkeyPatch()

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from hospitals.models import Institution
-from sharing.models import Transfer
+from sharing.models import Person, Transfer
 from tests.support.pages import make_province, make_study
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +112,8 @@ def test_other_studies_of_the_patient_are_offered_side_by_side_and_strangers_are
     rows = type(shown).objects
     rows.filter(pk__in=[shown.pk, perhaps.pk, hidden.pk]).update(**known)
     rows.filter(pk__in=[shown.pk, sure.pk, stranger.pk]).update(patient_id="P-1")
+    person = Person.objects.create(key="P1")
+    rows.filter(pk__in=[shown.pk, sure.pk]).update(person=person)
     client = province.client("radiologist")
 
     page = client.get(f"/studies/EAST/{shown.study_instance_uid}/priors/").content.decode()
