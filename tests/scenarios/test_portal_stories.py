@@ -16,8 +16,11 @@ from tests.support.browsing import PHONE, WIDE, Reader, reading
 from tests.support.portal import RESIDENT_ID, Portal, make_portal
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-# Chinese on the screen of a workstation, English on a phone: each story is told in both.
-SCREENS = [pytest.param("zh-CN", WIDE, id="zh-1440"), pytest.param("en", PHONE, id="en-390")]
+SCREENS = [
+    pytest.param(language, width, id=f"{language[:2]}-{width}")
+    for language in ("zh-CN", "en")
+    for width in (WIDE, PHONE)
+]
 Opened = AbstractContextManager[Reader]
 
 
